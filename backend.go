@@ -105,21 +105,31 @@ type BeginAnswer struct {
 	Word       BeginWord
 	Now        time.Time // the backend's clock
 	Generation int64
-	Token      Token     // with BeginGo: the whole row, secrets included
-	Doubt      bool      // with BeginGo: the refresh token may have been spent already
-	Failures   int       // failures in a row so far
-	State      State     // with BeginState
-	Reason     Reason    // with BeginState
-	Until      time.Time // with BeginDenied, BeginRecover: when to try again
-	Why        string    // with BeginDenied: "cooldown", "quota" or "forced"
-	Class      Class     // with BeginDenied for a cooldown
-	Code       string
+	Token      Token // with BeginGo: the whole row, secrets included
+	// Extra is the part of Token.Extra that earlier answers brought, to be carried
+	// into Commit.Extra.
+	Extra     map[string]Secret
+	Corrected bool      // with BeginGo: a save has corrected what answers bring; only the store knows what holds
+	Doubt     bool      // with BeginGo: the refresh token may have been spent already
+	Failures  int       // failures in a row so far
+	State     State     // with BeginState
+	Reason    Reason    // with BeginState
+	Until     time.Time // with BeginDenied, BeginRecover: when to try again
+	Why       string    // with BeginDenied: "cooldown", "quota" or "forced"
+	Class     Class     // with BeginDenied for a cooldown
+	Code      string
 }
 
 // A Commit offers the outcome of a successful attempt to the fence.
 type Commit struct {
 	Attempt Attempt
-	Token   Token // the row to be: the answer merged over what begin gave
+	Token   Token // the row to be: the answer merged over what begin gave; its Extra is not looked at
+	// Extra is BeginAnswer.Extra with what this answer brought laid over it. What an
+	// operator saved is kept apart, so that a commit never undoes a save.
+	Extra map[string]Secret
+	// Doubt: the answer broke off and brought no refresh token, so a rotated one may be
+	// lost. A refusal at the next refresh then is ReasonRotationLost.
+	Doubt bool
 }
 
 // CommitWord is the fence's decision.

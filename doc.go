@@ -6,7 +6,8 @@
 //
 // However many replicas and callers want an expired token at once, the provider
 // sees one refresh call per expiry, every waiter gets its outcome by push, and
-// no fault of the infrastructure deletes, empties or condemns a token.
+// no fault of the infrastructure deletes or empties a token, or condemns one but
+// in the case told next.
 //
 // # What does not
 //

@@ -1,6 +1,9 @@
 package bellwether
 
 import (
+	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -42,7 +45,8 @@ type Revoker interface {
 	ParseRevoke(t Token, a Answer) error
 }
 
-// An Answer is a provider's HTTP answer, body read and capped.
+// An Answer is a provider's HTTP answer, body read and capped. Printed, logged or
+// encoded it shows its status and size, since header and body hold tokens.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -51,6 +55,17 @@ type Answer struct {
 	// from it can only be early.
 	Time time.Time
 }
+
+func (a Answer) String() string { return fmt.Sprintf("HTTP %d, %d bytes", a.Status, len(a.Body)) }
+
+// Format implements fmt.Formatter, so that no verb reaches header or body.
+func (a Answer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
+// LogValue implements slog.LogValuer.
+func (a Answer) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (a Answer) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // Rotation says what happens to a refresh token that was used.
 type Rotation string

@@ -51,8 +51,11 @@ type Store interface {
 	// treated as absent: replicas boot with an old token from their environment.
 	//
 	// A new refresh or grant token starts a lineage: it makes the row active again
-	// and drops what an earlier refresh left behind. A result without any
-	// credential (Token.HasCredential) is ErrInvalid.
+	// and drops what an earlier refresh left behind. A new grant token that comes
+	// without a refresh token also supersedes the stored refresh and access token,
+	// or it could not be spent in time. A result without any credential
+	// (Token.HasCredential) is ErrInvalid. Token.Validate, Token.Merge and
+	// Token.Replace are these rules in code.
 	Save(ctx context.Context, t Token) (Token, error)
 
 	// Delete removes the row id; a missing row is ErrNotFound. A refresh in flight
