@@ -1,0 +1,106 @@
+package embedded
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+func client(t *testing.T, url string, dial func() (net.Conn, error)) *redis.Client {
+	t.Helper()
+	o := &redis.Options{Addr: "127.0.0.1:6379"}
+	if url != "" {
+		var err error
+		if o, err = redis.ParseURL(url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if dial != nil {
+		o.Dialer = func(context.Context, string, string) (net.Conn, error) { return dial() }
+	}
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestStartAsksForItsPassword(t *testing.T) {
+	s, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := client(t, s.URL(), nil).Ping(t.Context()).Err(); err != nil {
+		t.Errorf("with the password: %v", err)
+	}
+	if !strings.Contains(s.URL(), "@127.0.0.1:") {
+		t.Errorf("the server listens on %s", s.mini.Addr())
+	}
+	stranger := client(t, "redis://"+s.mini.Addr(), nil)
+	if err := stranger.Ping(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+		t.Errorf("without it: got %v, want NOAUTH", err)
+	}
+}
+
+func TestNewOpensNoPort(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := client(t, "", s.Dial).Set(t.Context(), "k", "v", 0).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestKeysExpire would wait for ever on a miniredis whose TTLs nobody moves.
+func TestKeysExpire(t *testing.T) {
+	s, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := client(t, "", s.Dial)
+	if err := c.Set(t.Context(), "short", "v", 50*time.Millisecond).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(t.Context(), "long", "v", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); c.Exists(t.Context(), "short").Val() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the key is still there")
+		}
+	}
+	if left := c.TTL(t.Context(), "long").Val(); left < 59*time.Minute {
+		t.Errorf("the TTL of another key is %v", left)
+	}
+}
+
+func TestStep(t *testing.T) {
+	for _, tc := range []struct{ cost, want time.Duration }{
+		{0, leastStep},
+		{100 * time.Microsecond, leastStep},
+		{3 * time.Millisecond, 150 * time.Millisecond},
+		{45 * time.Millisecond, 2250 * time.Millisecond},
+		{time.Second, mostStep},
+	} {
+		if got := step(tc.cost); got != tc.want {
+			t.Errorf("moving TTLs takes %v: got a step of %v, want %v", tc.cost, got, tc.want)
+		}
+	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	s, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s.Close()
+}
