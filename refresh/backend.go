@@ -33,6 +33,10 @@ type Backend interface {
 	// MarkRevoking sets StateRevoking, so that no attempt begins any more.
 	MarkRevoking(ctx context.Context, id string) error
 
+	// DeleteRevoking is Delete while the row is in StateRevoking, and ErrConflict
+	// when it is not: a sign-in that was saved after MarkRevoking stays.
+	DeleteRevoking(ctx context.Context, id string) error
+
 	// Subscribe calls fn for every event until stop is called; stop waits for a
 	// call of fn under way. fn must not block.
 	Subscribe(fn func(bellwether.Event)) (stop func())
