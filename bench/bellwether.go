@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/refresh"
+	"github.com/bellwether-go/bellwether/seal"
+)
+
+// A bellwetherReplica is a replica's Refresher over its Redis store.
+type bellwetherReplica struct {
+	client    redis.UniversalClient
+	store     *redisstore.Store
+	refresher *refresh.Refresher
+	row       string
+}
+
+func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
+	client, store, err := openStore(ctx, s.Redis, s.Namespace, s.Keyset, m)
+	if err != nil {
+		return nil, err
+	}
+	r := &bellwetherReplica{client: client, store: store, row: s.Row}
+	provider, err := s.Provider.provider()
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	r.refresher, err = refresh.New(store, refresh.Config{
+		Providers:    []bellwether.Provider{provider},
+		CallTimeout:  s.Times.CallTimeout,
+		CommitBudget: s.Times.CommitBudget,
+		LockTTL:      s.Times.LockTTL,
+		MaxHold:      s.Times.MaxHold,
+		Logger:       slog.New(slog.DiscardHandler),
+		Observer: refresh.Observer{
+			Calling:    func(refresh.Report) { m.calling() },
+			Committing: func(rep refresh.Report) { m.committing(rep.At) },
+		},
+	})
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// openStore opens a namespace with a client of its own, which carries the hook.
+func openStore(ctx context.Context, url, namespace string, keyset []byte, hook redis.Hook) (redis.UniversalClient, *redisstore.Store, error) {
+	keys, err := seal.Parse(keyset)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := redisstore.Dial(url)
+	if err != nil {
+		return nil, nil, err
+	}
+	if hook != nil {
+		client.AddHook(hook)
+	}
+	store, err := redisstore.New(ctx, client, redisstore.Config{
+		Namespace: namespace,
+		Sealer:    keys,
+		Tombstone: time.Minute,
+		Logger:    slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		_ = client.Close()
+		return nil, nil, err
+	}
+	return client, store, nil
+}
+
+// warm waits until the replica holds the short-lived token that was saved: the message
+// that tells of it may be on its way.
+func (r *bellwetherReplica) warm(ctx context.Context) error {
+	for begun := time.Now(); ; {
+		a, err := r.refresher.Get(ctx, r.row, refresh.Want{})
+		if err != nil || time.Until(a.ExpiresAt) <= mostLife {
+			return err
+		}
+		if time.Since(begun) > shortLife {
+			return errLate
+		}
+		if err := sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *bellwetherReplica) token(ctx context.Context) (bellwether.Secret, error) {
+	a, err := r.refresher.Get(ctx, r.row, refresh.Want{})
+	return a.Token, err
+}
+
+func (r *bellwetherReplica) close() {
+	if r.refresher != nil {
+		_ = r.refresher.Close()
+	}
+	_ = r.store.Close()
+	_ = r.client.Close()
+}

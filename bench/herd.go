@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Source says where the callers of a replica get their token.
+type Source string
+
+// The sources.
+const (
+	SourceShared     Source = "shared"     // x/oauth2 over a shared store
+	SourceBellwether Source = "bellwether" // refresh.Refresher over redisstore
+	SourceBare       Source = "bare"       // the round trips of SourceBellwether and nothing else
+)
+
+// A Plan describes a herd.
+type Plan struct {
+	Source   Source
+	Replicas int
+	Callers  int           // in each
+	Latency  time.Duration // of the provider
+	Profile  string        // one of Profiles
+	Times    Times         // zero values are refresh's own defaults
+	// KillHolder kills the replica that leads, once, while the provider holds its call.
+	// Such a herd has one round.
+	KillHolder bool
+}
+
+func (p Plan) mode() Mode {
+	switch {
+	case p.KillHolder:
+		return ModeHolderKilled
+	case p.Source == SourceShared:
+		return ModeWithout
+	case p.Source == SourceBellwether:
+		return ModeBellwether
+	}
+	return Mode(p.Source)
+}
+
+// A Herd is a fleet that meets one expiry after another. It is not safe for
+// concurrent use.
+type Herd struct {
+	ground *ground
+	stage  *stage
+}
+
+// OpenHerd starts the replicas of a plan over the Redis of url; blank is an embedded
+// one.
+func OpenHerd(ctx context.Context, url string, p Plan) (*Herd, error) {
+	g, err := openGround(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStage(ctx, g, p, nil)
+	if err != nil {
+		return nil, errors.Join(err, g.close(ctx))
+	}
+	return &Herd{g, s}, nil
+}
+
+// Round lets the token expire, releases all callers at once and measures them. The
+// fleet is warm from the second round on.
+func (h *Herd) Round(ctx context.Context) (Result, error) { return h.stage.round(ctx) }
+
+// Close ends the replicas and removes what was written.
+func (h *Herd) Close(ctx context.Context) error {
+	h.stage.close()
+	return h.ground.close(ctx)
+}
