@@ -214,6 +214,8 @@ func (a *attempt) fail(v verdict, rep Report, why error) (landing, bool) {
 	f := bellwether.Fail{Attempt: a.spec, Outcome: v.outcome, Sent: v.sent, Lost: v.lost, Class: v.class, Code: v.code}
 	if v.client && a.v.snap.Client != "" {
 		f.Client, f.ClientCooldown = a.v.snap.Client, d
+		// Who has read the row already does not see the client's: begin refuses by this.
+		f.Cooldown = min(d, r.cfg.CooldownBase)
 	} else {
 		f.Cooldown = d
 	}
