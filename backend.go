@@ -7,7 +7,7 @@ import (
 
 // This file holds what crosses between package refresh and the backend that
 // coordinates it. refresh.Backend is the interface over these types. A user of
-// the library meets none of them but through Observer hooks.
+// the library meets none of them but in what an Observer is told.
 
 // A Lease is the distributed lock on one row, held by one attempt.
 type Lease interface {
@@ -58,13 +58,13 @@ type Snapshot struct {
 }
 
 // AttemptKind says what leads to an attempt.
-type AttemptKind int
+type AttemptKind string
 
 // The kinds, from the one that yields most easily.
 const (
-	AttemptBackground AttemptKind = iota // ahead of expiry; leaves two calls of each quota unused
-	AttemptMandatory                     // callers wait
-	AttemptForced                        // an API rejected the token, or an operator asked
+	AttemptBackground AttemptKind = "background" // ahead of expiry; leaves two calls of each quota unused
+	AttemptMandatory  AttemptKind = "mandatory"  // callers wait
+	AttemptForced     AttemptKind = "forced"     // an API rejected the token, or an operator asked
 )
 
 // An Attempt is one run of a holder, from begin to commit or fail.
@@ -100,6 +100,16 @@ const (
 	BeginRegressed BeginWord = "regressed" // the row is older than what this replica has seen
 )
 
+// Denial says what makes begin deny an attempt.
+type Denial string
+
+// The denials.
+const (
+	DenialCooldown Denial = "cooldown" // of the row, after a failure
+	DenialQuota    Denial = "quota"    // of the provider's token requests
+	DenialForced   Denial = "forced"   // the last forced refresh is not Attempt.ForcedInterval ago
+)
+
 // A BeginAnswer is the answer of begin.
 type BeginAnswer struct {
 	Word       BeginWord
@@ -115,8 +125,8 @@ type BeginAnswer struct {
 	State     State     // with BeginState
 	Reason    Reason    // with BeginState
 	Until     time.Time // with BeginDenied, BeginRecover: when to try again
-	Why       string    // with BeginDenied: "cooldown", "quota" or "forced"
-	Class     Class     // with BeginDenied for a cooldown
+	Why       Denial    // with BeginDenied
+	Class     Class     // with DenialCooldown
 	Code      string
 }
 

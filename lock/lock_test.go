@@ -45,8 +45,10 @@ func onEach(t *testing.T, test func(t *testing.T, g *ground)) {
 		wire := srv.Proxy(t)
 		o := srv.Options()
 		o.Addr, o.MaxRetries = wire.Addr(), -1
-		// Wide spans: a loaded machine may stall for a second.
-		opt := lock.Options{TTL: 4 * time.Second, Margin: 1500 * time.Millisecond}
+		// A loaded machine may stall for a second. So long pass between the failure of the
+		// first renewal, at TTL/3 and a timeout of 1 s, and the end of trust; and between
+		// that and the end of the key.
+		opt := lock.Options{TTL: 6 * time.Second, Margin: 1500 * time.Millisecond}
 		test(t, &ground{wire, newClient(t, o), srv.Client(t), opt})
 	})
 }

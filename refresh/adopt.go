@@ -54,7 +54,7 @@ func (r *Refresher) newValue(s bellwether.Snapshot) (*value, bool) {
 		v.access.ExpiresAt = wall.Add(left)
 		if s.State == bellwether.StateActive && v.prov != nil {
 			advisory, mandatory := windows(window)
-			token, replica := draw(s.ID, s.Cred), r.cfg.Jitter()
+			token, replica := draw(s.ID, s.Cred), r.cfg.jitter()
 			v.advisory = v.ends - int64(narrowed(advisory, token, replica))
 			v.mandatory = v.ends - int64(narrowed(mandatory, token, replica))
 		}
@@ -119,7 +119,7 @@ func (r *Refresher) installLocked(e *entry, v *value, fresh bool) {
 			v.former = cur.snap.AccessToken
 		}
 		if cur.snap.Cred != v.snap.Cred || cur.snap.Generation != v.snap.Generation {
-			e.denials = [3]*denial{}
+			clear(e.denials)
 		}
 	}
 	v.readAt = r.now()

@@ -28,8 +28,8 @@ func (r *Refresher) fly(id string, w wish) (l landing) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.cfg.Logger.Error("bellwether: panic in a refresh", "id", id, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			l = landing{err: panicked(id, p)}
-			r.note("panicked", r.cfg.Observer.Panicked, Report{ID: id, Kind: w.kind, Err: l.err})
+			l = landing{err: panicked("refresh", id, p)}
+			r.note(EventPanicked, Report{ID: id, Kind: w.kind, Err: l.err})
 		}
 	}()
 	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.MaxHold)
@@ -49,7 +49,7 @@ func (r *Refresher) fly(id string, w wish) (l landing) {
 		}
 		if w.settled(best, r.now()) {
 			if waited {
-				r.note("adopted", r.cfg.Observer.Adopted, Report{ID: id, Provider: v.snap.Provider, Kind: w.kind, Generation: best.snap.Generation})
+				r.note(EventAdopted, Report{ID: id, Provider: v.snap.Provider, Kind: w.kind, Generation: best.snap.Generation})
 			}
 			return landing{v: best}
 		}
@@ -66,10 +66,10 @@ func (r *Refresher) fly(id string, w wish) (l landing) {
 				return landing{err: errBusy, only: []bellwether.AttemptKind{w.kind}}
 			}
 			if !waited {
-				r.note("waiting", r.cfg.Observer.Waiting, Report{ID: id, Provider: v.snap.Provider, Kind: w.kind})
+				r.note(EventWaiting, Report{ID: id, Provider: v.snap.Provider, Kind: w.kind})
 			}
 			waited = true
-			rest := min(max(held.Remaining, 0)+time.Duration(r.cfg.Jitter()*float64(leastPause)), r.cfg.SlowPoll)
+			rest := min(max(held.Remaining, 0)+time.Duration(r.cfg.jitter()*float64(leastPause)), r.cfg.SlowPoll)
 			if !v.snap.Intent {
 				// The holder has not begun. If begin denies, it leaves without an event.
 				rest = min(rest, leastPause)
@@ -120,7 +120,7 @@ func (r *Refresher) refusal(e *entry, v *value) error {
 	if now, ok := r.store.Now(); ok && s.Cooldown.Until.After(now) {
 		err := r.cooled(v, s.Cooldown)
 		r.deny(e, err, allKinds...)
-		r.note("denied", r.cfg.Observer.Denied, Report{ID: s.ID, Provider: s.Provider, Class: s.Cooldown.Class,
+		r.note(EventDenied, Report{ID: s.ID, Provider: s.Provider, Class: s.Cooldown.Class,
 			Code: s.Cooldown.Code, Until: err.Until, Generation: s.Generation})
 		return err
 	}
@@ -220,7 +220,7 @@ func (a *attempt) run(ctx context.Context) (l landing, again bool) {
 		return a.call(bctx)
 	case bellwether.BeginLost:
 		a.withdrawFirst()
-		r.note("lock lost", r.cfg.Observer.LockLost, rep)
+		r.note(EventLockLost, rep)
 		return landing{}, pause(ctx, nil, leastPause) == nil
 	case bellwether.BeginChanged:
 		return landing{}, true
@@ -228,7 +228,7 @@ func (a *attempt) run(ctx context.Context) (l landing, again bool) {
 		a.e.mu.Lock()
 		a.e.high = a.began.Generation
 		a.e.mu.Unlock()
-		r.note("store regressed", r.cfg.Observer.Regressed, rep)
+		r.note(EventRegressed, rep)
 		return landing{}, true
 	case bellwether.BeginGone:
 		a.e.mu.Lock()
@@ -240,13 +240,17 @@ func (a *attempt) run(ctx context.Context) (l landing, again bool) {
 		a.e.mu.Lock()
 		a.e.markLocked()
 		a.e.mu.Unlock()
+		if a.began.State == bellwether.StateReauthRequired {
+			rep.Reason, rep.Class, rep.Code = a.began.Reason, a.began.Class, a.began.Code
+			r.note(EventReauthRequired, rep)
+		}
 		return a.reauth(a.began.Reason, a.began.Class, a.began.Code), true
 	case bellwether.BeginRecover:
 		err := &bellwether.Error{Kind: bellwether.ErrRecovering, Op: "refresh", ID: a.spec.ID, Until: until,
 			Hint: "an earlier attempt may still bring its answer; what it presented must not be presented again before"}
 		r.deny(a.e, err, bellwether.AttemptBackground)
 		rep.Err = err
-		r.note("recovering", r.cfg.Observer.Recovering, rep)
+		r.note(EventRecovering, rep)
 		return landing{err: err}, false
 	case bellwether.BeginDenied:
 		return a.denied(rep), false
@@ -261,11 +265,11 @@ func (a *attempt) denied(rep Report) landing {
 	err := &bellwether.Error{Kind: bellwether.ErrThrottled, Op: "refresh", ID: a.spec.ID, Until: rep.Until}
 	only := allKinds
 	switch a.began.Why {
-	case "forced":
+	case bellwether.DenialForced:
 		err.Kind, err.Detail = bellwether.ErrRejected, "it was replaced by force a moment ago, and the new one was rejected too"
 		err.Hint = "if the API goes on rejecting fresh tokens, check scopes, data centre and clock"
 		only = []bellwether.AttemptKind{bellwether.AttemptForced}
-	case "quota":
+	case bellwether.DenialQuota:
 		err.Detail = "the provider's quota of token requests is used up"
 		if a.w.kind == bellwether.AttemptBackground {
 			only = []bellwether.AttemptKind{a.w.kind}
@@ -275,7 +279,7 @@ func (a *attempt) denied(rep Report) landing {
 	}
 	r.deny(a.e, err, only...)
 	rep.Class, rep.Code, rep.Err = a.began.Class, a.began.Code, err
-	r.note("denied", r.cfg.Observer.Denied, rep)
+	r.note(EventDenied, rep)
 	return landing{err: err, only: only}
 }
 
@@ -309,7 +313,7 @@ func (a *attempt) call(ctx context.Context) (landing, bool) {
 			Detail: "the provider cannot make a request of this row", Err: err})
 	}
 	rep := a.report()
-	r.note("calling", r.cfg.Observer.Calling, rep)
+	r.note(EventCalling, rep)
 	start := time.Now()
 	before, stop := a.whileSure()
 	d := r.wire.send(ctx, before, req, a.p, a.once)
@@ -360,19 +364,19 @@ func (a *attempt) aborted(why error, rep Report) (landing, bool) {
 	}
 	a.withdrawFirst()
 	rep.Err = why
-	a.r.note("lock lost before sending", a.r.cfg.Observer.LockLost, rep)
+	a.r.note(EventLockLost, rep)
 	return landing{}, true
 }
 
 // request and parse keep a provider's panic within its attempt: what is known of
 // the call must still reach the row.
 func (a *attempt) request(t bellwether.Token) (req *http.Request, err error) {
-	defer a.rescue(&err)
+	defer a.r.rescue("refresh", a.spec.ID, a.p, &err)
 	return a.p.Request(t)
 }
 
 func (a *attempt) parse(t bellwether.Token, d delivery) (got bellwether.Token, err error) {
-	defer a.rescue(&err)
+	defer a.r.rescue("refresh", a.spec.ID, a.p, &err)
 	got, err = a.p.Parse(t, bellwether.Answer{Status: d.status, Header: d.header, Body: d.body, Time: a.began.Now})
 	if _, ok := errors.AsType[*bellwether.ProviderError](err); !ok && (err != nil || (got.AccessToken.IsZero() && got.RefreshToken.IsZero())) {
 		err = &bellwether.ProviderError{Provider: a.p.name, Class: bellwether.ClassUnknown, Status: d.status}
@@ -380,10 +384,11 @@ func (a *attempt) parse(t bellwether.Token, d delivery) (got bellwether.Token, e
 	return got, err
 }
 
-func (a *attempt) rescue(err *error) {
+// rescue is deferred around a call of a provider. It turns a panic into an error.
+func (r *Refresher) rescue(op, id string, prov *provider, err *error) {
 	if p := recover(); p != nil {
-		a.r.cfg.Logger.Error("bellwether: panic in a provider", "provider", a.p.name, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-		*err = panicked(a.spec.ID, p)
-		a.r.note("panicked", a.r.cfg.Observer.Panicked, Report{ID: a.spec.ID, Provider: a.p.name, Err: *err})
+		r.cfg.Logger.Error("bellwether: panic in a provider", "provider", prov.name, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		*err = panicked(op, id, p)
+		r.note(EventPanicked, Report{ID: id, Provider: prov.name, Err: *err})
 	}
 }

@@ -74,7 +74,7 @@ func TestRedisAway(t *testing.T) {
 			if !fl.srv.Accepts(got.Token) {
 				t.Error("not the new token")
 			}
-			fl.wantSeen("CommitRetried", 1)
+			fl.wantSeen(EventCommitRetried, 1)
 			if s := fl.peek(tok.ID); s.AccessToken.Equal(got.Token) {
 				t.Fatal("the commit went through")
 			}
@@ -87,7 +87,7 @@ func TestRedisAway(t *testing.T) {
 			if s := fl.peek(tok.ID); !s.AccessToken.Equal(got.Token) {
 				t.Error("the kept answer was not stored")
 			}
-			fl.wantSeen("Refreshed", 1)
+			fl.wantSeen(EventRefreshed, 1)
 			other, err := fl.replicas[1].Get(t.Context(), tok.ID, Want{})
 			unexpected(t, err)
 			if !other.Token.Equal(got.Token) {
@@ -110,7 +110,7 @@ func TestRedisAway(t *testing.T) {
 			if s := fl.peek(tok.ID); !s.AccessToken.Equal(got.Token) || s.Generation != 2 {
 				t.Errorf("generation %d, want 2: one commit in many runs", s.Generation)
 			}
-			fl.wantSeen("Refreshed", 1)
+			fl.wantSeen(EventRefreshed, 1)
 			fl.wantCalls(1)
 		})
 	})

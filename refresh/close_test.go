@@ -3,7 +3,6 @@ package refresh
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -107,7 +106,7 @@ func TestCloseIsBoundedWhileRedisIsAway(t *testing.T) {
 		if took := time.Since(start); took != 10*second {
 			t.Errorf("Close took %v, want CommitBudget", took)
 		}
-		fl.wantSeen("CommitLost", 1)
+		fl.wantSeen(EventCommitLost, 1)
 	})
 	t.Run("and stores what it can", func(t *testing.T) {
 		inBubble(t, 1, oauthtest.Config{}, nil, func(t *testing.T, fl *fleet) {
@@ -119,100 +118,6 @@ func TestCloseIsBoundedWhileRedisIsAway(t *testing.T) {
 			if s := fl.peek(tok.ID); !s.AccessToken.Equal(got.Token) {
 				t.Error("the answer was not stored")
 			}
-		})
-	})
-}
-
-// panicky panics where it is told to.
-type panicky struct {
-	bellwether.Provider
-	request, parse, rejects bool
-}
-
-func (p *panicky) Request(t bellwether.Token) (*http.Request, error) {
-	if p.request {
-		panic("request with " + t.RefreshToken.Reveal())
-	}
-	return p.Provider.Request(t)
-}
-
-func (p *panicky) Parse(t bellwether.Token, a bellwether.Answer) (bellwether.Token, error) {
-	if p.parse {
-		panic("parse of " + string(a.Body))
-	}
-	return p.Provider.Parse(t, a)
-}
-
-func (p *panicky) Rejects(status int, body []byte) bool {
-	if p.rejects {
-		panic("rejects")
-	}
-	return p.Provider.Rejects(status, body)
-}
-
-func TestPanics(t *testing.T) {
-	p := new(panicky)
-	set := func(c *Config) { p.Provider = c.Providers[0]; c.Providers[0] = p }
-	t.Run("in Request", func(t *testing.T) {
-		inBubble(t, 2, oauthtest.Config{}, set, func(t *testing.T, fl *fleet) {
-			tok, _ := fl.expired("bob")
-			p.request = true
-			for _, o := range fl.herd(8, tok.ID, Want{}) {
-				if o.err == nil {
-					t.Error("a token")
-				}
-			}
-			p.request = false
-			fl.wantCalls(0)
-			time.Sleep(2 * second)
-			fl.mustGet(tok.ID)
-		})
-	})
-	t.Run("in Parse", func(t *testing.T) {
-		inBubble(t, 2, oauthtest.Config{}, set, func(t *testing.T, fl *fleet) {
-			tok, _ := fl.expired("bob")
-			p.parse = true
-			for _, o := range fl.herd(8, tok.ID, Want{}) {
-				// A strict provider has rotated and nobody could read the answer.
-				if e := wantKind(t, o.err, bellwether.ErrReauthRequired); e.Reason != bellwether.ReasonRotationLost {
-					t.Errorf("reason %q", e.Reason)
-				}
-			}
-			p.parse = false
-			fl.wantCalls(1)
-		})
-	})
-	t.Run("in Rejects", func(t *testing.T) {
-		withClient(t, oauthtest.Config{}, set, func(t *testing.T, fl *fleet, _ bellwether.Token, _ oauthtest.Grant, c *http.Client, _ *wiretap) {
-			p.rejects = true
-			resp, err := c.Get(fl.srv.URL() + "/api/scope")
-			if status, _ := body(t, resp, err); status != 403 {
-				t.Errorf("status %d", status)
-			}
-			p.rejects = false
-		})
-	})
-	t.Run("in the store", func(t *testing.T) {
-		inBubble(t, 1, oauthtest.Config{}, nil, func(t *testing.T, fl *fleet) {
-			tok, _ := fl.expired("bob")
-			fl.replicas[0].store.setBefore(func(op string) error {
-				if op == "begin" {
-					panic("begin")
-				}
-				return nil
-			})
-			_, err := fl.get(tok.ID, Want{})
-			wantKind(t, err, bellwether.ErrProvider)
-			fl.replicas[0].store.setBefore(nil)
-			fl.mustGet(tok.ID) // the lock is free again
-		})
-	})
-	t.Run("in a hook", func(t *testing.T) {
-		set := func(c *Config) { c.Observer.Committing = func(Report) { panic("hook") } }
-		inBubble(t, 1, oauthtest.Config{}, set, func(t *testing.T, fl *fleet) {
-			tok, _ := fl.expired("bob")
-			fl.mustGet(tok.ID)
-			fl.wantCalls(1)
 		})
 	})
 }
@@ -231,7 +136,7 @@ func TestRevoke(t *testing.T) {
 				if fl.srv.GrantAlive(grant.ID) {
 					t.Error("the grant lives")
 				}
-				fl.wantSeen("Revoked", 1)
+				fl.wantSeen(EventRevoked, 1)
 				wantKind(t, fl.replicas[0].Revoke(t.Context(), tok.ID), bellwether.ErrNotFound)
 			})
 		})
@@ -323,6 +228,15 @@ func TestNoSecretLeaves(t *testing.T) {
 		p.request, p.parse = false, true
 		use(tok)
 		p.parse = false
+		tok, _ = fl.lively("revoked")
+		learn(tok)
+		for _, panics := range []*bool{&p.revokeRequest, &p.parseRevoke} {
+			*panics = true
+			err := fl.replicas[0].Revoke(t.Context(), tok.ID)
+			*panics = false
+			wantKind(t, err, bellwether.ErrProvider)
+			writeAll(&shown, nil, err)
+		}
 		tok, _ = fl.expired("dial")
 		fl.srv.RefuseDials(3)
 		use(tok)

@@ -35,8 +35,12 @@ type Config struct {
 	// besides the host of a row's own API domain.
 	APIHosts []string
 
-	// Observer is told what happens.
-	Observer Observer
+	// Observer is told what happens, from the goroutine that does the work and several
+	// at a time: it must be safe for concurrent use and quick, and must not call the
+	// Refresher. Default none. To count what happens:
+	//
+	//	Observer: func(rep refresh.Report) { counter.WithLabelValues(string(rep.Event)).Inc() },
+	Observer func(Report)
 	// Logger receives debug lines, none with a secret. Default slog.Default.
 	Logger *slog.Logger
 
@@ -76,9 +80,9 @@ type Config struct {
 	// Default 30 s.
 	ThrottleCooldown time.Duration
 
-	// Jitter returns numbers in [0, 1) that spread windows, cooldowns and waits. It
-	// must be safe for concurrent use. Default math/rand/v2.Float64.
-	Jitter func() float64
+	// jitter returns numbers in [0, 1) that spread windows, cooldowns and waits. It
+	// must be safe for concurrent use. Default math/rand/v2.Float64; tests set it.
+	jitter func() float64
 }
 
 // Bounds that are not worth a setting.
@@ -100,8 +104,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.Jitter == nil {
-		c.Jitter = rand.Float64
+	if c.jitter == nil {
+		c.jitter = rand.Float64
 	}
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext

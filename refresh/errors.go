@@ -93,7 +93,7 @@ func recovering(err error) (time.Time, bool) {
 	return e.Until, true
 }
 
-func panicked(id string, p any) error {
-	return &bellwether.Error{Kind: bellwether.ErrProvider, Op: "refresh", ID: id, Detail: fmt.Sprintf("panic (%T)", p),
+func panicked(op, id string, p any) error {
+	return &bellwether.Error{Kind: bellwether.ErrProvider, Op: op, ID: id, Detail: fmt.Sprintf("panic (%T)", p),
 		Hint: "the panic is in a Provider or a Backend; its stack is in the log"}
 }

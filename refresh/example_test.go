@@ -11,11 +11,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/oauthtest"
 	"github.com/bellwether-go/bellwether/provider/zoho"
 	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
@@ -23,9 +23,8 @@ import (
 )
 
 func Example() {
-	ctx, id, secret, refreshToken := context.Background(), "1000.ABC", "client secret", "1000.refresh"
-	keyset, redisURL, end := ground(ctx, bellwether.Token{Provider: "zoho", UserName: "bot@x.com:60001",
-		ClientID: id, ClientSecret: bellwether.NewSecret(secret), RefreshToken: bellwether.NewSecret(refreshToken)})
+	ctx, id, secret := context.Background(), "1000.ABC", "client secret"
+	keyset, redisURL, refreshToken, dial, trust, end := ground(id, secret)
 	defer end()
 
 	keys, err := seal.Open(keyset) // bellwether keys new
@@ -37,7 +36,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer store.Close()
-	r, err := refresh.New(store, refresh.Config{Providers: []bellwether.Provider{zoho.New(zoho.EU)}})
+	r, err := refresh.New(store, refresh.Config{Providers: []bellwether.Provider{zoho.New(zoho.EU)}, DialContext: dial, TLSConfig: trust})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -52,50 +51,47 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
-	fmt.Println(resp.Status, resp.Header.Get("Saw"))
-	// Output: 200 OK Zoho-oauthtoken 1000.access
+
+	fmt.Println("the API answered", resp.Status)
+	if t, err = store.FindByID(ctx, t.ID); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the row has an access token for", t.APIDomain)
+	// Output:
+	// the API answered 200 OK
+	// the row has an access token for https://www.zohoapis.eu
 }
 
-// ground makes what Example takes for granted: a keyset, a Redis in which the row has
-// a living access token already, and a CRM, to which the default transport leads
-// whatever the host.
-func ground(ctx context.Context, row bellwether.Token) (keyset, redisURL string, end func()) {
+// ground makes what Example takes for granted: a keyset, a Redis, and a Zoho with a
+// grant and an API. To it lead dial and the default transport, whatever the host.
+func ground(id, secret string) (keyset, redisURL, refreshToken string, dial dialFunc, trust *tls.Config, end func()) {
 	dir, err := os.MkdirTemp("", "example-*")
 	keyset = filepath.Join(dir, "keyset.json")
-	keys, err2 := seal.Create(keyset)
+	_, err2 := seal.Create(keyset)
 	mini := miniredis.NewMiniRedis()
 	if err := errors.Join(err, err2, mini.Start()); err != nil {
 		log.Fatal(err)
 	}
-	redisURL = "redis://" + mini.Addr()
-	store, err := redisstore.Open(ctx, redisURL, redisstore.Config{Namespace: "crm", Sealer: keys})
-	if err != nil {
-		log.Fatal(err)
+	srv := oauthtest.New(oauthtest.Config{Dialect: oauthtest.Zoho, ClientID: id, ClientSecret: bellwether.NewSecret(secret)})
+	srv.Inject(oauthtest.EditAnswer(func(f map[string]any) { f["api_domain"] = "https://www.zohoapis.eu" }))
+	https := httptest.NewTLSServer(srv)
+	dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, https.Listener.Addr().String())
 	}
-	row.AccessToken, row.ExpiresAt = bellwether.NewSecret("1000.access"), time.Now().Add(time.Hour)
-	row.APIDomain = "https://www.zohoapis.eu"
-	_, err = store.Save(ctx, row)
-	if err := errors.Join(err, store.Close()); err != nil {
-		log.Fatal(err)
+	trust = &tls.Config{
+		RootCAs:    https.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs,
+		ServerName: "example.com", // which stands in the server's certificate
 	}
-	crm := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Saw", r.Header.Get("Authorization"))
-	}))
 	before := http.DefaultTransport
-	http.DefaultTransport = &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, crm.Listener.Addr().String())
-		},
-		TLSClientConfig: &tls.Config{
-			RootCAs:    crm.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs,
-			ServerName: "example.com", // which stands in the server's certificate
-		},
-	}
-	return keyset, redisURL, func() {
+	http.DefaultTransport = &http.Transport{DialContext: dial, TLSClientConfig: trust}
+	return keyset, "redis://" + mini.Addr(), srv.Issue("bot@x.com").Token.RefreshToken.Reveal(), dial, trust, func() {
 		http.DefaultTransport = before
-		crm.CloseClientConnections()
-		crm.Close()
+		https.CloseClientConnections()
+		https.Close()
+		srv.Close()
 		mini.Close()
 		_ = os.RemoveAll(dir)
 	}
 }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -16,16 +16,16 @@ func TestFailureIsShared(t *testing.T) {
 		name  string
 		fault oauthtest.Fault
 		kind  error
-		hook  string
+		event Event
 		state bellwether.State
 	}{
-		{"throttled", oauthtest.Throttle(40 * second), bellwether.ErrThrottled, "Throttled", bellwether.StateActive},
-		{"refused", oauthtest.ErrorBody(400, "invalid_grant"), bellwether.ErrReauthRequired, "Refused", bellwether.StateReauthRequired},
-		{"wrong client", oauthtest.ErrorBody(401, "invalid_client"), bellwether.ErrProvider, "Unspent", bellwether.StateActive},
-		{"5xx", oauthtest.ServerError(503), bellwether.ErrProvider, "Unknown", bellwether.StateActive},
-		{"HTML", oauthtest.HTML(200), bellwether.ErrProvider, "Unknown", bellwether.StateActive},
-		{"redirect", oauthtest.Redirect("http://evil.test/token"), bellwether.ErrProvider, "Unknown", bellwether.StateActive},
-		{"dropped", oauthtest.DropBeforeCommit(), bellwether.ErrProvider, "Unknown", bellwether.StateActive},
+		{"throttled", oauthtest.Throttle(40 * second), bellwether.ErrThrottled, EventThrottled, bellwether.StateActive},
+		{"refused", oauthtest.ErrorBody(400, "invalid_grant"), bellwether.ErrReauthRequired, EventRefused, bellwether.StateReauthRequired},
+		{"wrong client", oauthtest.ErrorBody(401, "invalid_client"), bellwether.ErrProvider, EventUnspent, bellwether.StateActive},
+		{"5xx", oauthtest.ServerError(503), bellwether.ErrProvider, EventUnknown, bellwether.StateActive},
+		{"HTML", oauthtest.HTML(200), bellwether.ErrProvider, EventUnknown, bellwether.StateActive},
+		{"redirect", oauthtest.Redirect("http://evil.test/token"), bellwether.ErrProvider, EventUnknown, bellwether.StateActive},
+		{"dropped", oauthtest.DropBeforeCommit(), bellwether.ErrProvider, EventUnknown, bellwether.StateActive},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := oauthtest.Config{Rotation: bellwether.RotationReusable}
@@ -42,7 +42,7 @@ func TestFailureIsShared(t *testing.T) {
 					}
 				}
 				fl.wantCalls(1)
-				fl.wantSeen(tt.hook, 1)
+				fl.wantSeen(tt.event, 1)
 				if s := fl.peek(tok.ID); s.State != tt.state {
 					t.Errorf("the row is %s, want %s", s.State, tt.state)
 				}
@@ -143,6 +143,35 @@ func TestClientCooldownConcernsItsOtherRows(t *testing.T) {
 	})
 }
 
+// A replica has read the row, and takes the lock after another's call was throttled for
+// the whole client. Begin does not look at the client's cooldown: the row's own keeps it
+// from calling, and the client's holds when that has ended.
+func TestThrottledBetweenReadAndLock(t *testing.T) {
+	inBubble(t, 2, oauthtest.Config{Rotation: bellwether.RotationReusable}, nil, func(t *testing.T, fl *fleet) {
+		tok, _ := fl.expired("bob")
+		fl.srv.Inject(oauthtest.Throttle(40 * second))
+		var first error
+		late := fl.replicas[1]
+		late.store.setBefore(func(op string) error {
+			if op == "lock" {
+				late.store.setBefore(nil)
+				_, first = fl.get(tok.ID, Want{})
+			}
+			return nil
+		})
+		_, err := late.Get(t.Context(), tok.ID, Want{})
+		wantKind(t, first, bellwether.ErrThrottled)
+		wantKind(t, err, bellwether.ErrThrottled)
+		time.Sleep(2 * second)
+		_, err = late.Get(t.Context(), tok.ID, Want{})
+		e := wantKind(t, err, bellwether.ErrThrottled)
+		if d := time.Until(e.Until).Round(second); d != 38*second {
+			t.Errorf("the client waits %v, want 38s", d)
+		}
+		fl.wantCalls(1)
+	})
+}
+
 func TestAnswerLost(t *testing.T) {
 	for _, tt := range []struct {
 		rotation bellwether.Rotation
@@ -190,7 +219,7 @@ func TestNotSentIsNoHarm(t *testing.T) {
 		_, err := fl.get(tok.ID, Want{})
 		wantKind(t, err, bellwether.ErrProvider)
 		fl.wantCalls(0)
-		rep := fl.replicas[0].seen.of("Unspent")
+		rep := fl.replicas[0].seen.of(EventUnspent)
 		if len(rep) != 1 || rep[0].Sent || rep[0].Class != bellwether.ClassTransport {
 			t.Errorf("unspent reports: %+v", rep)
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,7 +70,7 @@ func (fl *fleet) add(client redis.UniversalClient, set func(*Config)) *replica {
 	rep := &replica{store: &faulty{Store: store}, seen: newSightings()}
 	cfg := Config{
 		Providers: []bellwether.Provider{fl.srv.Provider()}, DialContext: fl.srv.DialContext,
-		Logger: logger, Observer: rep.seen.observer(), Jitter: func() float64 { return 0 },
+		Logger: logger, Observer: rep.seen.add, jitter: func() float64 { return 0 },
 	}
 	if set != nil {
 		set(&cfg)
@@ -191,46 +190,35 @@ func unexpected(t *testing.T, err error) {
 	}
 }
 
-// sightings counts what an Observer was told.
+// sightings collects what an Observer was told.
 type sightings struct {
 	mu      sync.Mutex
-	reports map[string][]Report
+	reports map[Event][]Report
 }
 
-func newSightings() *sightings { return &sightings{reports: make(map[string][]Report)} }
+func newSightings() *sightings { return &sightings{reports: make(map[Event][]Report)} }
 
-// observer sets every hook.
-func (s *sightings) observer() (o Observer) {
-	v := reflect.ValueOf(&o).Elem()
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Name
-		v.Field(i).Set(reflect.ValueOf(func(r Report) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.reports[name] = append(s.reports[name], r)
-		}))
-	}
-	return o
-}
-
-func (s *sightings) of(hook string) []Report {
+func (s *sightings) add(r Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := reflect.TypeFor[Observer]().FieldByName(hook); !ok {
-		panic("no hook " + hook)
-	}
-	return s.reports[hook]
+	s.reports[r.Event] = append(s.reports[r.Event], r)
 }
 
-// want checks how often a hook was called, over all replicas.
-func (fl *fleet) wantSeen(hook string, want int) {
+func (s *sightings) of(event Event) []Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reports[event]
+}
+
+// wantSeen checks how often an event was reported, over all replicas.
+func (fl *fleet) wantSeen(event Event, want int) {
 	fl.t.Helper()
 	n := 0
 	for _, r := range fl.replicas {
-		n += len(r.seen.of(hook))
+		n += len(r.seen.of(event))
 	}
 	if n != want {
-		fl.t.Errorf("hook %s was called %d times, want %d", hook, n, want)
+		fl.t.Errorf("event %s was reported %d times, want %d", event, n, want)
 	}
 }
 
@@ -263,6 +251,14 @@ func tally(out []outcome) map[string]int {
 		}
 	}
 	return m
+}
+
+// errs are the errors of outcomes.
+func errs(out []outcome) (all []error) {
+	for _, o := range out {
+		all = append(all, o.err)
+	}
+	return all
 }
 
 func isDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }

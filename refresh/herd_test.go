@@ -41,8 +41,8 @@ func TestHerdMakesOneCall(t *testing.T) {
 				// Pushed: no one waits for a poll or for the lock.
 				one(t, fl, out, second+5*time.Millisecond)
 				fl.wantCalls(1)
-				fl.wantSeen("Refreshed", 1)
-				fl.wantSeen("Adopted", 2)
+				fl.wantSeen(EventRefreshed, 1)
+				fl.wantSeen(EventAdopted, 2)
 				if fl.srv.Replays() != 0 || !fl.srv.GrantAlive(grant.ID) {
 					t.Error("the refresh token was replayed")
 				}
@@ -68,12 +68,17 @@ func TestThreeExpiriesThreeCalls(t *testing.T) {
 
 // A provider slower than the lock's TTL: the lease is renewed meanwhile.
 func TestConvoy(t *testing.T) {
-	inBubble(t, 3, oauthtest.Config{Latency: 15 * second}, nil, func(t *testing.T, fl *fleet) {
-		tok, _ := fl.expired("bob")
-		out := fl.herd(16, tok.ID, Want{})
-		one(t, fl, out, 15*second+5*time.Millisecond)
-		fl.wantCalls(1)
-	})
+	// The intent alone keeps a second replica from calling a strict provider.
+	for _, rotation := range []bellwether.Rotation{bellwether.RotationStrict, bellwether.RotationReusable} {
+		t.Run(string(rotation), func(t *testing.T) {
+			inBubble(t, 3, oauthtest.Config{Rotation: rotation, Latency: 15 * second}, nil, func(t *testing.T, fl *fleet) {
+				tok, _ := fl.expired("bob")
+				out := fl.herd(16, tok.ID, Want{})
+				one(t, fl, out, 15*second+5*time.Millisecond)
+				fl.wantCalls(1)
+			})
+		})
+	}
 }
 
 func TestLostPublishCostsOneSlowPoll(t *testing.T) {

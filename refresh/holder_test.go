@@ -48,11 +48,11 @@ func TestLateCommitEndsTheRecovery(t *testing.T) {
 			}
 			a := crash(t, fl.replicas[0].store.Store, tok, bellwether.RotationStrict)
 			fresh := fl.srv.Issue("bob").Token
+			committed := make(chan error, 1)
 			time.AfterFunc(20*second+500*time.Millisecond, func() {
 				fresh.IssuedAt, fresh.ExpiresAt = time.Now(), time.Now().Add(time.Hour)
-				if _, err := fl.replicas[0].store.Store.Commit(context.Background(), bellwether.Commit{Attempt: a, Token: fresh}); err != nil {
-					t.Error(err)
-				}
+				_, err := fl.replicas[0].store.Store.Commit(context.Background(), bellwether.Commit{Attempt: a, Token: fresh})
+				committed <- err
 			})
 			within := 20*second + 505*time.Millisecond
 			if deaf {
@@ -61,6 +61,7 @@ func TestLateCommitEndsTheRecovery(t *testing.T) {
 			if got := one(t, fl, fl.herd(8, tok.ID, Want{}), within); !got.Token.Equal(fresh.AccessToken) {
 				t.Error("not the late token")
 			}
+			unexpected(t, <-committed) // the herd may be told before the writer is
 			fl.wantCalls(0)
 		})
 	}
@@ -97,6 +98,26 @@ func TestHolderKilledStrict(t *testing.T) {
 		out := fl.herd(8, tok.ID, Want{})
 		one(t, fl, out, 19*second+100*time.Millisecond)
 		fl.wantCalls(1)
+	})
+}
+
+// The holder of the one attempt that is left in doubt dies too: begin condemns the row,
+// nobody calls, and the replica that began reports it. Those who come later find it said.
+func TestHolderKilledTwiceStrict(t *testing.T) {
+	inBubble(t, 2, oauthtest.Config{}, nil, func(t *testing.T, fl *fleet) {
+		tok, _ := fl.expired("bob")
+		for range 2 {
+			crash(t, fl.replicas[0].store.Store, tok, bellwether.RotationStrict)
+			time.Sleep(31 * second)
+		}
+		_, err := fl.get(tok.ID, Want{})
+		for _, err := range append([]error{err}, errs(fl.herd(8, tok.ID, Want{}))...) {
+			if e := wantKind(t, err, bellwether.ErrReauthRequired); e.Reason != bellwether.ReasonRotationLost {
+				t.Errorf("reason %q", e.Reason)
+			}
+		}
+		fl.wantCalls(0)
+		fl.wantSeen(EventReauthRequired, 1)
 	})
 }
 
@@ -158,7 +179,7 @@ func TestLockLostBeforeSendingAborts(t *testing.T) {
 		fl.dropLock(tok.ID)
 		time.Sleep(4 * second) // the renewal notices
 		fl.wantCalls(0)
-		fl.wantSeen("LockLost", 1)
+		fl.wantSeen(EventLockLost, 1)
 		d.resume()
 		one(t, fl, <-done, 10*second)
 		fl.wantCalls(1)
@@ -195,7 +216,7 @@ func TestLockLostAfterSending(t *testing.T) {
 			unexpected(t, err)
 			hold.Release()
 			got := one(t, fl, <-done, time.Minute)
-			fl.wantSeen("CommitSibling", 1)
+			fl.wantSeen(EventCommitSibling, 1)
 			if !got.Token.Equal(second.Token) {
 				t.Error("the slower writer won")
 			}
@@ -220,7 +241,7 @@ func TestDeadline(t *testing.T) {
 			if took := time.Since(start).Round(time.Millisecond); took != 20*second {
 				t.Errorf("gave up after %v, want 20s", took)
 			}
-			fl.wantSeen("Unspent", 1)
+			fl.wantSeen(EventUnspent, 1)
 			if fl.peek(tok.ID).Intent {
 				t.Error("the intent stayed")
 			}
@@ -254,7 +275,7 @@ func TestDeadline(t *testing.T) {
 			if took := time.Since(start).Round(time.Millisecond); took != 20*second {
 				t.Errorf("gave up after %v, want 20s", took)
 			}
-			fl.wantSeen("Unknown", 1)
+			fl.wantSeen(EventUnknown, 1)
 			if !fl.peek(tok.ID).Intent {
 				t.Error("no intent of unknown outcome")
 			}

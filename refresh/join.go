@@ -76,6 +76,9 @@ type denial struct {
 func (r *Refresher) deny(e *entry, err *bellwether.Error, kinds ...bellwether.AttemptKind) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.denials == nil {
+		e.denials = make(map[bellwether.AttemptKind]*denial)
+	}
 	until, soon := r.mono(err.Until), r.now()+int64(r.cfg.SlowPoll)
 	for _, k := range kinds {
 		d := &denial{err, until}
@@ -207,7 +210,7 @@ func (r *Refresher) obtain(ctx context.Context, e *entry, v *value, w wish) (*va
 		if w.met(v, r.now()) && !isDecided(l.err) {
 			// A failed refresh is no reason to refuse a token that lives.
 			r.schedule(e, v)
-			r.note("served the current token", r.cfg.Observer.ServedCurrent, Report{ID: e.id, Generation: v.snap.Generation, Err: l.err})
+			r.note(EventServedCurrent, Report{ID: e.id, Generation: v.snap.Generation, Err: l.err})
 			return v, nil
 		}
 		if joins < maxJoins && !l.concerns(w.kind) {
@@ -254,7 +257,7 @@ func inside(ctx context.Context, until time.Time) bool {
 // untilLocal is how long it is until a local time, with a little jitter so that
 // replicas do not all come at once.
 func (r *Refresher) untilLocal(t time.Time) time.Duration {
-	return max(0, time.Until(t)) + time.Duration(r.cfg.Jitter()*float64(leastPause))
+	return max(0, time.Until(t)) + time.Duration(r.cfg.jitter()*float64(leastPause))
 }
 
 // address words an error for the caller: a forced interval means another thing

@@ -57,11 +57,11 @@ type entry struct {
 
 	mu      sync.Mutex
 	evicted bool
-	marks   int64      // changes heard of: a read that began before the last one is stale
-	high    int64      // highest generation seen
-	client  string     // Snapshot.Client
-	denials [3]*denial // by AttemptKind: why no attempt is made just now
-	kept    *kept      // an answer that is not stored yet
+	marks   int64                              // changes heard of: a read that began before the last one is stale
+	high    int64                              // highest generation seen
+	client  string                             // Snapshot.Client
+	denials map[bellwether.AttemptKind]*denial // why no attempt is made just now
+	kept    *kept                              // an answer that is not stored yet
 	heard   chan struct{}
 	fresh   time.Duration // life of the newest token seen to be made by a refresh
 	// committed is the newest generation heard of that a refresh has made: a save may
@@ -103,7 +103,7 @@ func (e *entry) wakeLocked() {
 // markLocked makes the next caller read the row before it is served.
 func (e *entry) markLocked() {
 	e.marks++
-	e.denials = [3]*denial{}
+	clear(e.denials)
 	if v := e.cur.Load(); v != nil {
 		v.stale.Store(true)
 		v.next.Store(0)

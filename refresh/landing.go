@@ -35,13 +35,13 @@ func (a *attempt) commit(answer bellwether.Token, rep Report) (landing, bool) {
 	a.e.kept = k
 	a.e.mu.Unlock()
 
-	r.note("committing", r.cfg.Observer.Committing, rep)
+	r.note(EventCommitting, rep)
 	ctx, cancel := context.WithTimeout(context.Background(), min(storeTimeout, r.cfg.CommitBudget))
 	ans, err := r.store.Commit(ctx, k.commit)
 	cancel()
 	if err != nil {
 		rep.Err = err
-		r.note("commit retried", r.cfg.Observer.CommitRetried, rep)
+		r.note(EventCommitRetried, rep)
 		v := r.fromMemory(a.e, k)
 		r.wg.Go(func() { r.keepOffering(a.e, k, rep) })
 		if v == nil {
@@ -140,13 +140,13 @@ func (r *Refresher) settle(e *entry, k *kept, ans bellwether.CommitAnswer, rep R
 	e.mu.Unlock()
 	switch ans.Word {
 	case bellwether.CommitOK:
-		r.note("refreshed", r.cfg.Observer.Refreshed, rep)
+		r.note(EventRefreshed, rep)
 	case bellwether.CommitSibling:
-		r.note("commit was second", r.cfg.Observer.CommitSibling, rep)
+		r.note(EventCommitSibling, rep)
 	case bellwether.CommitGone:
-		r.note("commit found no row", r.cfg.Observer.CommitGone, rep)
+		r.note(EventCommitGone, rep)
 	default:
-		r.note("commit was stale", r.cfg.Observer.CommitStale, rep)
+		r.note(EventCommitStale, rep)
 	}
 	return stored
 }
@@ -182,7 +182,7 @@ func (r *Refresher) keepOffering(e *entry, k *kept, rep Report) {
 	r.mu.Lock()
 	r.unsaved++
 	r.mu.Unlock()
-	r.note("commit lost", r.cfg.Observer.CommitLost, rep)
+	r.note(EventCommitLost, rep)
 }
 
 // awaitKept gives an answer that is not stored yet the time to be: no attempt
@@ -235,7 +235,7 @@ func (a *attempt) fail(v verdict, rep Report, why error) (landing, bool) {
 		ours.Err = why
 		rep.Reason, rep.Until = ans.Reason, time.Time{}
 		if v.outcome == bellwether.OutcomeUnknown {
-			r.note("sign-in required", r.cfg.Observer.ReauthRequired, rep)
+			r.note(EventReauthRequired, rep)
 		}
 	} else if err == nil && v.outcome == bellwether.OutcomeRefused {
 		ours = stateError(a.spec.ID, a.p, bellwether.StateReauthRequired, &bellwether.Failure{Reason: bellwether.ReasonRevoked})
@@ -243,13 +243,13 @@ func (a *attempt) fail(v verdict, rep Report, why error) (landing, bool) {
 	}
 	switch {
 	case v.outcome == bellwether.OutcomeRefused:
-		r.note("refused", r.cfg.Observer.Refused, rep)
+		r.note(EventRefused, rep)
 	case v.outcome == bellwether.OutcomeUnknown:
-		r.note("unknown outcome", r.cfg.Observer.Unknown, rep)
+		r.note(EventUnknown, rep)
 	case v.class == bellwether.ClassThrottled:
-		r.note("throttled", r.cfg.Observer.Throttled, rep)
+		r.note(EventThrottled, rep)
 	default:
-		r.note("unspent", r.cfg.Observer.Unspent, rep)
+		r.note(EventUnspent, rep)
 	}
 	if err == nil && !ans.Applied || err != nil && v.outcome == bellwether.OutcomeRefused {
 		// The row has gone on without us: it may hold a newer token by now.

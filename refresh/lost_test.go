@@ -111,7 +111,7 @@ func (fl *fleet) addSealed(keys bellwether.Sealer) {
 	fl.t.Cleanup(func() { _ = store.Close() })
 	rep := &replica{store: &faulty{Store: store}, seen: newSightings()}
 	rep.Refresher, err = New(rep.store, Config{Providers: []bellwether.Provider{fl.srv.Provider()},
-		DialContext: fl.srv.DialContext, Observer: rep.seen.observer()})
+		DialContext: fl.srv.DialContext, Observer: rep.seen.add})
 	unexpected(fl.t, err)
 	fl.t.Cleanup(func() { _ = rep.Close() })
 	fl.replicas = append(fl.replicas, rep)

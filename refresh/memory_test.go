@@ -106,7 +106,7 @@ func TestResyncReadsBeforeServing(t *testing.T) {
 		if got := fl.mustGet(tok.ID); !got.Token.Equal(g.Token.AccessToken) {
 			t.Error("the token from before the gap is served")
 		}
-		fl.wantSeen("Resynced", 2) // one when the subscription stood
+		fl.wantSeen(EventResynced, 2) // one when the subscription stood
 	})
 }
 
@@ -140,7 +140,7 @@ func TestClockJumpVoidsMemory(t *testing.T) {
 		defer store.away("peek")()
 		_, err := fl.get(tok.ID, Want{})
 		wantKind(t, err, bellwether.ErrUnavailable)
-		fl.wantSeen("ClockJumped", 1)
+		fl.wantSeen(EventClockJumped, 1)
 	})
 }
 

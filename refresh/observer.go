@@ -10,73 +10,81 @@ import (
 	"github.com/bellwether-go/bellwether"
 )
 
-// An Observer is told what a Refresher does. Every hook may be nil. Hooks are
-// called from the goroutine that does the work, several at a time: they must be
-// safe for concurrent use and quick, and must not call the Refresher. A hit in
-// memory calls none.
-type Observer struct {
-	// Waiting: another replica holds the lock of the row.
-	Waiting func(Report)
-	// Calling: a token request is about to be sent.
-	Calling func(Report)
-	// Committing: a new token is about to be stored; Report.At is the moment before.
-	Committing func(Report)
-	// Refreshed: a new token of ours is stored.
-	Refreshed func(Report)
-	// Adopted: another replica's token was taken over after waiting for it.
-	Adopted func(Report)
+// An Event names what a Refresher did or saw. The names do not change: they may be
+// the values of a metric's label. Later versions may have more.
+type Event string
 
-	// Refused: the provider says that the refresh token or code is dead.
-	Refused func(Report)
-	// Throttled: the provider asks for fewer calls, in an answer that consumed
+// What a Config.Observer is told. A hit in memory is no event.
+const (
+	// EventWaiting: another replica holds the lock of the row.
+	EventWaiting Event = "waiting"
+	// EventCalling: a token request is about to be sent.
+	EventCalling Event = "calling"
+	// EventCommitting: a new token is about to be stored; Report.At is the moment before.
+	EventCommitting Event = "committing"
+	// EventRefreshed: a new token of ours is stored.
+	EventRefreshed Event = "refreshed"
+	// EventAdopted: another replica's token was taken over after waiting for it.
+	EventAdopted Event = "adopted"
+
+	// EventRefused: the provider says that the refresh token or code is dead. Where
+	// Report.Reason is set, the row needs a new sign-in.
+	EventRefused Event = "refused"
+	// EventThrottled: the provider asks for fewer calls, in an answer that consumed
 	// nothing.
-	Throttled func(Report)
-	// Unspent: another failure that consumed nothing, as a connection refused.
-	Unspent func(Report)
-	// Unknown: a request was sent and it is not known what it did.
-	Unknown func(Report)
-	// Denied: a cooldown, a quota or the forced interval forbids an attempt.
-	Denied func(Report)
-	// Recovering: an attempt of unknown outcome has to be waited for.
-	Recovering func(Report)
-	// Regressed: the store has lost a write that this replica had seen.
-	Regressed func(Report)
-	// ReauthRequired: the row needs a new sign-in; Report.Reason says why.
-	ReauthRequired func(Report)
+	EventThrottled Event = "throttled"
+	// EventUnspent: another failure that consumed nothing, as a connection refused.
+	EventUnspent Event = "unspent"
+	// EventUnknown: a request was sent and it is not known what it did.
+	EventUnknown Event = "unknown"
+	// EventDenied: a cooldown, a quota or the forced interval forbids an attempt.
+	EventDenied Event = "denied"
+	// EventRecovering: an attempt of unknown outcome has to be waited for.
+	EventRecovering Event = "recovering"
+	// EventRegressed: the store has lost a write that this replica had seen.
+	EventRegressed Event = "regressed"
+	// EventReauthRequired: the row needs a new sign-in though no provider has refused
+	// it to this replica; Report.Reason says why. Replicas that find it so while they
+	// begin a refresh report it each.
+	EventReauthRequired Event = "reauth_required"
 
-	// CommitRetried: the store could not be reached with a new token; it is served
+	// EventCommitRetried: the store could not be reached with a new token; it is served
 	// from memory and offered again.
-	CommitRetried func(Report)
-	// CommitSibling, CommitStale, CommitGone: the fence did not take a new token,
-	// since another attempt came first, the credentials were replaced, or the row
-	// was deleted.
-	CommitSibling func(Report)
-	CommitStale   func(Report)
-	CommitGone    func(Report)
-	// CommitLost: Close gave up on a token that could not be stored.
-	CommitLost func(Report)
+	EventCommitRetried Event = "commit_retried"
+	// EventCommitSibling: the fence did not take a new token, since another attempt
+	// came first.
+	EventCommitSibling Event = "commit_sibling"
+	// EventCommitStale: the fence did not take a new token, since the credentials were
+	// replaced.
+	EventCommitStale Event = "commit_stale"
+	// EventCommitGone: the fence did not take a new token, since the row was deleted.
+	EventCommitGone Event = "commit_gone"
+	// EventCommitLost: Close gave up on a token that could not be stored.
+	EventCommitLost Event = "commit_lost"
 
-	// LockLost: the lock ended before the request was sent; nothing was sent.
-	LockLost func(Report)
-	// ServedCurrent: a refresh failed and the current token was served.
-	ServedCurrent func(Report)
-	// Rejected: an API refused a token (only a Client sees that).
-	Rejected func(Report)
-	// Replayed: a request to an API was sent again with another token.
-	Replayed func(Report)
-	// Revoked: a grant was revoked and its row deleted.
-	Revoked func(Report)
-	// Resynced: events may have been missed; rows are read again before use.
-	Resynced func(Report)
-	// ClockJumped: the machine was suspended; everything in memory was dropped.
-	ClockJumped func(Report)
-	// Panicked: a Provider or a Backend panicked; callers got an error.
-	Panicked func(Report)
-}
+	// EventLockLost: the lock ended before the request was sent; nothing was sent.
+	EventLockLost Event = "lock_lost"
+	// EventServedCurrent: a refresh failed and the current token was served.
+	EventServedCurrent Event = "served_current"
+	// EventRejected: an API refused a token (only a Client sees that).
+	EventRejected Event = "rejected"
+	// EventReplayed: a request to an API was sent again with another token.
+	EventReplayed Event = "replayed"
+	// EventRevoked: a grant was revoked and its row deleted.
+	EventRevoked Event = "revoked"
+	// EventResynced: events of the store may have been missed; rows are read again
+	// before use.
+	EventResynced Event = "resynced"
+	// EventClockJumped: the machine was suspended; everything in memory was dropped.
+	EventClockJumped Event = "clock_jumped"
+	// EventPanicked: a Provider or a Backend panicked; callers got an error.
+	EventPanicked Event = "panicked"
+)
 
-// A Report is what a hook is told. Fields that do not apply are zero. It holds no
-// secret.
+// A Report is what a Config.Observer is told. Fields that do not apply are zero. It
+// holds no secret.
 type Report struct {
+	Event      Event
 	ID         string
 	Provider   string
 	Kind       bellwether.AttemptKind
@@ -92,22 +100,22 @@ type Report struct {
 	Err        error
 }
 
-// note tells a hook, which may be nil, and the debug log.
-func (r *Refresher) note(what string, hook func(Report), rep Report) {
-	rep.At = time.Now()
+// note tells the Observer and the debug log.
+func (r *Refresher) note(event Event, rep Report) {
+	rep.Event, rep.At = event, time.Now()
 	if r.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
-		r.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "bellwether: "+what, rep.attrs()...)
+		r.cfg.Logger.LogAttrs(context.Background(), slog.LevelDebug, "bellwether: "+string(event), rep.attrs()...)
 	}
-	if hook == nil {
+	if r.cfg.Observer == nil {
 		return
 	}
 	defer func() {
-		// A hook that panics must not cost the answer that was to be stored next.
+		// An Observer that panics must not cost the answer that was to be stored next.
 		if p := recover(); p != nil {
-			r.cfg.Logger.Error("bellwether: panic in an Observer hook", "hook", what, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			r.cfg.Logger.Error("bellwether: panic in the Observer", "event", string(event), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
-	hook(rep)
+	r.cfg.Observer(rep)
 }
 
 func (p Report) attrs() []slog.Attr {

@@ -85,7 +85,7 @@ func (v verdict) cooldown(c Config, failures int) time.Duration {
 		d *= 2
 	}
 	d = min(d, longest)
-	return d + time.Duration(c.Jitter()*float64(d)/4)
+	return d + time.Duration(c.jitter()*float64(d)/4)
 }
 
 // longestCooldown is more than cooldown ever returns: what is read from the store

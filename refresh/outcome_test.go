@@ -76,7 +76,7 @@ func TestJudgeConcern(t *testing.T) {
 }
 
 func TestCooldown(t *testing.T) {
-	cfg, err := Config{Providers: []bellwether.Provider{plain{}}, Jitter: func() float64 { return 0 }}.withDefaults()
+	cfg, err := Config{Providers: []bellwether.Provider{plain{}}, jitter: func() float64 { return 0 }}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestCooldown(t *testing.T) {
 			t.Errorf("%s: cooldown = %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	cfg.Jitter = func() float64 { return 0.99 }
+	cfg.jitter = func() float64 { return 0.99 }
 	if got := unknown.cooldown(cfg, 0); got <= time.Second || got > 1250*time.Millisecond {
 		t.Errorf("with jitter: %v", got)
 	}

@@ -190,7 +190,7 @@ func (r *Refresher) hear(ev bellwether.Event) {
 			e.markLocked()
 			e.wakeLocked()
 		})
-		r.note("events resynchronized", r.cfg.Observer.Resynced, Report{})
+		r.note(EventResynced, Report{})
 		return
 	case bellwether.EventClock:
 		r.epoch.Add(1)
@@ -204,7 +204,7 @@ func (r *Refresher) hear(ev bellwether.Event) {
 			e.dropLocked()
 			e.wakeLocked()
 		})
-		r.note("local clock jumped", r.cfg.Observer.ClockJumped, Report{})
+		r.note(EventClockJumped, Report{})
 		return
 	}
 	e := r.l1.lookup(ev.ID)

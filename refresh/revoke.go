@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/bellwether-go/bellwether"
@@ -45,7 +46,7 @@ func (r *Refresher) Revoke(ctx context.Context, id string) error {
 			Hint: "end the grant at the provider, then delete the token"}
 	}
 	if !t.RefreshToken.IsZero() || !t.AccessToken.IsZero() {
-		req, err := revoker.RevokeRequest(t)
+		req, err := r.revokeRequest(p, revoker, t)
 		if err == nil {
 			err = checkTarget(req, p)
 		}
@@ -83,7 +84,7 @@ func (r *Refresher) Revoke(ctx context.Context, id string) error {
 		return err
 	}
 	r.forget(id)
-	r.note("revoked", r.cfg.Observer.Revoked, Report{ID: id, Provider: p.name})
+	r.note(EventRevoked, Report{ID: id, Provider: p.name})
 	return nil
 }
 
@@ -118,7 +119,7 @@ func (r *Refresher) lockIn(ctx context.Context, id string) (bellwether.Lease, er
 			}
 			return lease, err
 		}
-		rest := max(held.Remaining, 0) + time.Duration(r.cfg.Jitter()*float64(leastPause))
+		rest := max(held.Remaining, 0) + time.Duration(r.cfg.jitter()*float64(leastPause))
 		if err := pause(ctx, heard, min(rest, r.cfg.SlowPoll)); err != nil {
 			return nil, &bellwether.Error{Op: "revoke", ID: id, Detail: "waiting for a refresh under way", Err: err}
 		}
@@ -131,7 +132,7 @@ func (r *Refresher) revokeAt(ctx context.Context, p *provider, revoker bellwethe
 		return &bellwether.Error{Kind: bellwether.ErrProvider, Op: "revoke", ID: t.ID, Detail: detail, Err: err,
 			Hint: "the token is not served any more; repeat the revocation"}
 	}
-	req, err := revoker.RevokeRequest(t)
+	req, err := r.revokeRequest(p, revoker, t)
 	if err != nil {
 		return &bellwether.Error{Kind: bellwether.ErrInvalid, Op: "revoke", ID: t.ID, Detail: "the provider cannot make a request of this row", Err: err}
 	}
@@ -145,8 +146,19 @@ func (r *Refresher) revokeAt(ctx context.Context, p *provider, revoker bellwethe
 		}
 		return failed("no answer", d.err)
 	}
-	if err := revoker.ParseRevoke(t, bellwether.Answer{Status: d.status, Header: d.header, Body: d.body, Time: now}); err != nil {
+	if err := r.parseRevoke(p, revoker, t, bellwether.Answer{Status: d.status, Header: d.header, Body: d.body, Time: now}); err != nil {
 		return failed("", err)
 	}
 	return nil
+}
+
+// revokeRequest and parseRevoke keep a provider's panic from the caller of Revoke.
+func (r *Refresher) revokeRequest(p *provider, revoker bellwether.Revoker, t bellwether.Token) (req *http.Request, err error) {
+	defer r.rescue("revoke", t.ID, p, &err)
+	return revoker.RevokeRequest(t)
+}
+
+func (r *Refresher) parseRevoke(p *provider, revoker bellwether.Revoker, t bellwether.Token, a bellwether.Answer) (err error) {
+	defer r.rescue("revoke", t.ID, p, &err)
+	return revoker.ParseRevoke(t, a)
 }

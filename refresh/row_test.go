@@ -20,7 +20,7 @@ func TestRowChangesDuringARefresh(t *testing.T) {
 			unexpected(t, fl.replicas[0].store.Delete(t.Context(), tok.ID))
 			hold.Release()
 			wantKind(t, <-done, bellwether.ErrNotFound)
-			fl.wantSeen("CommitGone", 1)
+			fl.wantSeen(EventCommitGone, 1)
 			if _, err := fl.replicas[0].store.FindByID(t.Context(), tok.ID); !isNotFound(err) {
 				t.Errorf("the row is back: %v", err)
 			}
@@ -39,7 +39,7 @@ func TestRowChangesDuringARefresh(t *testing.T) {
 			hold.Release()
 			o := <-done
 			unexpected(t, o.err)
-			fl.wantSeen("CommitStale", 1)
+			fl.wantSeen(EventCommitStale, 1)
 			if !o.access.Token.Equal(again.Token.AccessToken) {
 				t.Error("the new sign-in was overwritten")
 			}
@@ -56,7 +56,7 @@ func TestRowChangesDuringARefresh(t *testing.T) {
 			hold.Release()
 			o := <-done
 			unexpected(t, o.err)
-			fl.wantSeen("Refreshed", 1)
+			fl.wantSeen(EventRefreshed, 1)
 			if o.access.APIDomain != "https://corrected.test" || o.access.Token.Equal(tok.AccessToken) {
 				t.Errorf("API domain %q, refreshed %v", o.access.APIDomain, !o.access.Token.Equal(tok.AccessToken))
 			}
@@ -116,7 +116,7 @@ func TestGrantCode(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 			fl.wantCalls(1)
-			fl.wantSeen("ReauthRequired", 1)
+			fl.wantSeen(EventReauthRequired, 1)
 		})
 	})
 	t.Run("used before", func(t *testing.T) {

@@ -163,8 +163,8 @@ func newRefresher(t testing.TB, b Backend, cfg Config) *Refresher {
 	if cfg.Providers == nil {
 		cfg.Providers = []bellwether.Provider{plain{}}
 	}
-	if cfg.Jitter == nil {
-		cfg.Jitter = func() float64 { return 0 }
+	if cfg.jitter == nil {
+		cfg.jitter = func() float64 { return 0 }
 	}
 	r, err := New(b, cfg)
 	if err != nil {

@@ -19,6 +19,6 @@ func TestFirstFailureInTheMandatoryWindow(t *testing.T) {
 			t.Error("another token than the current one was served")
 		}
 		fl.wantCalls(1)
-		fl.wantSeen("Unknown", 1)
+		fl.wantSeen(EventUnknown, 1)
 	})
 }

@@ -41,6 +41,6 @@ func TestForeignTokenHost(t *testing.T) {
 		if s := fl.peek(tok.ID); s.State != bellwether.StateActive || s.Intent {
 			t.Errorf("the row is %s, intent %v; want active and none", s.State, s.Intent)
 		}
-		fl.wantSeen("Unspent", 1)
+		fl.wantSeen(EventUnspent, 1)
 	})
 }

@@ -57,7 +57,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	rep := Report{ID: t.id, Provider: v.snap.Provider, Generation: v.snap.Generation, Status: resp.StatusCode}
-	t.r.note("an API rejected the token", t.r.cfg.Observer.Rejected, rep)
+	t.r.note(EventRejected, rep)
 	body, ok := again(req)
 	if !ok {
 		t.r.renew(t.id, v) // for the next request
@@ -77,7 +77,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	_, _ = io.CopyN(io.Discard, resp.Body, maxPeek) // so that the connection can be used again
 	_ = resp.Body.Close()
 	rep.Generation = next.snap.Generation
-	t.r.note("request sent again", t.r.cfg.Observer.Replayed, rep)
+	t.r.note(EventReplayed, rep)
 	if resp, err = t.base.RoundTrip(authorized(req, next, body)); err != nil {
 		return nil, withoutToken(err, next)
 	}
@@ -128,7 +128,7 @@ func closeBody(req *http.Request) {
 
 // rejects asks the provider whether an API's answer condemns the token. It looks
 // at the beginning of the body of a 4xx and puts it back.
-func (r *Refresher) rejects(resp *http.Response, v *value) (rejected bool) {
+func (r *Refresher) rejects(resp *http.Response, v *value) bool {
 	if resp.StatusCode/100 != 4 || v.prov == nil {
 		return false
 	}
@@ -141,12 +141,7 @@ func (r *Refresher) rejects(resp *http.Response, v *value) (rejected bool) {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
-	defer func() {
-		if p := recover(); p != nil {
-			r.note("panicked", r.cfg.Observer.Panicked, Report{ID: v.snap.ID, Provider: v.prov.name, Err: panicked(v.snap.ID, p)})
-			rejected = false
-		}
-	}()
+	defer r.rescue("send", v.snap.ID, v.prov, new(error)) // a panic means no
 	return v.prov.Rejects(resp.StatusCode, head)
 }
 

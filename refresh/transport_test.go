@@ -114,8 +114,8 @@ func TestClientReplacesARejectedToken(t *testing.T) {
 			t.Errorf("status %d, body %s", status, text)
 		}
 		fl.wantCalls(1)
-		fl.wantSeen("Rejected", 1)
-		fl.wantSeen("Replayed", 1)
+		fl.wantSeen(EventRejected, 1)
+		fl.wantSeen(EventReplayed, 1)
 		if n := len(w.seen); n != 2 {
 			t.Errorf("%d requests, want 2", n)
 		}

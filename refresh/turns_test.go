@@ -116,7 +116,7 @@ func TestRegressedForgetsTheHigherGeneration(t *testing.T) {
 			return s.goes(row), nil
 		}
 		seen := newSightings()
-		r := newRefresher(t, s, Config{DialContext: dial, Observer: seen.observer()})
+		r := newRefresher(t, s, Config{DialContext: dial, Observer: seen.add})
 		e := r.l1.pin("row")
 		defer e.unpin()
 		s.hear(bellwether.Event{ID: "row", Generation: 7, Kind: bellwether.EventCommitted})
@@ -126,7 +126,7 @@ func TestRegressedForgetsTheHigherGeneration(t *testing.T) {
 		if len(asked) != 2 || asked[0] != 7 || asked[1] != 1 {
 			t.Errorf("begin was asked for generations %v, want [7 1]", asked)
 		}
-		if len(seen.of("Regressed")) != 1 {
+		if len(seen.of(EventRegressed)) != 1 {
 			t.Error("nobody was told")
 		}
 	})

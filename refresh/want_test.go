@@ -227,7 +227,7 @@ func TestQuota(t *testing.T) {
 			fl.mustGet(tok.ID)
 			synctest.Wait()
 			fl.wantCalls(2) // the background attempt was denied
-			fl.wantSeen("Denied", 1)
+			fl.wantSeen(EventDenied, 1)
 			time.Sleep(20 * second)
 			fl.mustGet(tok.ID) // mandatory now
 			fl.wantCalls(3)

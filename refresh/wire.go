@@ -172,7 +172,7 @@ func plainError(err error) error {
 // checkTarget refuses a request to where a provider's secrets must not go.
 func checkTarget(req *http.Request, p *provider) error {
 	switch {
-	case req.URL == nil || req.URL.Host == "":
+	case req == nil || req.URL == nil || req.URL.Host == "":
 		return targetError(p, "a request without a host")
 	case req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !p.profile.AllowHTTP):
 		return targetError(p, fmt.Sprintf("a %s request to %s", req.URL.Scheme, req.URL.Host))
