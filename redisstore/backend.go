@@ -95,9 +95,22 @@ func word(r bellwether.Rotation) string {
 	}
 }
 
+// kindWord is how the kind of an attempt is told to the scripts. One without a kind
+// yields as easily as can be.
+func kindWord(k bellwether.AttemptKind) string {
+	switch k {
+	case bellwether.AttemptForced:
+		return "f"
+	case bellwether.AttemptMandatory:
+		return "m"
+	default:
+		return "b"
+	}
+}
+
 // Begin implements refresh.Backend.
 func (s *Store) Begin(ctx context.Context, a bellwether.Attempt) (bellwether.BeginAnswer, error) {
-	args := []any{a.Nonce, a.Expected, a.MinGeneration, [...]string{"b", "m", "f"}[a.Kind],
+	args := []any{a.Nonce, a.Expected, a.MinGeneration, kindWord(a.Kind),
 		a.ForcedInterval.Milliseconds(), a.Budget.Milliseconds(), word(a.Rotation), s.keys.channel(), a.ID}
 	for _, q := range a.Quotas {
 		args = append(args, q.N, q.Per.Milliseconds())
@@ -124,7 +137,7 @@ func (s *Store) Begin(ctx context.Context, a bellwether.Attempt) (bellwether.Beg
 			ans.Reason, ans.Class, ans.Code = f.Reason, f.Class, f.Code
 		}
 	case bellwether.BeginDenied:
-		ans.Until, ans.Why = parseMillis(v[3]), v[4]
+		ans.Until, ans.Why = parseMillis(v[3]), bellwether.Denial(v[4])
 		if _, f := parseState(stActive, v[5], v[3]); f != nil {
 			ans.Class, ans.Code = f.Class, f.Code
 		}

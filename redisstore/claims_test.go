@@ -5,14 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
@@ -24,115 +22,6 @@ import (
 // left something in the index.
 
 func secret(s string) bellwether.Secret { return bellwether.NewSecret(s) }
-
-// stepHook counts commands, a pipeline as one, and lets a test stand in for any.
-type stepHook struct {
-	mu   sync.Mutex
-	n    int
-	step func(n int, cmds []redis.Cmder, next func() error) error
-}
-
-func (h *stepHook) run(cmds []redis.Cmder, next func() error) error {
-	h.mu.Lock()
-	h.n++
-	n, step := h.n, h.step
-	h.mu.Unlock()
-	if step == nil {
-		return next()
-	}
-	return step(n, cmds, next)
-}
-
-func (h *stepHook) set(step func(n int, cmds []redis.Cmder, next func() error) error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.n, h.step = 0, step
-}
-
-func (h *stepHook) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.n
-}
-
-func (h *stepHook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *stepHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		return h.run([]redis.Cmder{cmd}, func() error { return next(ctx, cmd) })
-	}
-}
-
-func (h *stepHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		return h.run(cmds, func() error { return next(ctx, cmds) })
-	}
-}
-
-// replica is a store with a client of its own on m.
-func replica(t *testing.T, m *miniredis.Miniredis, sealer bellwether.Sealer) (*redisstore.Store, *stepHook) {
-	t.Helper()
-	client := redis.NewClient(redistest.MiniOptions(m))
-	t.Cleanup(func() { _ = client.Close() })
-	h := new(stepHook)
-	client.AddHook(h)
-	cfg := config(sealer)
-	cfg.ClaimGrace = grace
-	s, err := redisstore.New(t.Context(), client, cfg)
-	if err != nil {
-		t.Fatalf("New: %v", err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return s, h
-}
-
-// grace is the ClaimGrace of a replica.
-const grace = 400 * time.Millisecond
-
-// wantSound checks that the index and the rows agree: all that a row has is confirmed
-// as its own, and it is found by it.
-func wantSound(t *testing.T, s *redisstore.Store, rows int) []bellwether.Token {
-	t.Helper()
-	s.Idle()
-	var all []bellwether.Token
-	for tok, err := range s.List(t.Context()) {
-		if err != nil {
-			t.Fatalf("List: %v", err)
-		}
-		all = append(all, tok)
-	}
-	if len(all) != rows {
-		t.Fatalf("%d rows, want %d: %+v", len(all), rows, all)
-	}
-	raw := s.RawClient()
-	for _, tok := range all {
-		for kind, v := range map[string]bellwether.Secret{"rt": tok.RefreshToken, "gt": tok.GrantToken} {
-			if v.IsZero() {
-				continue
-			}
-			got := raw.Get(t.Context(), s.IndexKey(kind, v.Reveal())).Val()
-			if !strings.HasPrefix(got, "c ") || !strings.HasSuffix(got, " "+tok.ID) {
-				t.Errorf("entry %s of row %s is %q, want it confirmed", kind, tok.ID, got)
-			}
-		}
-		for _, partial := range []bellwether.Token{{UserName: tok.UserName}, {RefreshToken: tok.RefreshToken},
-			{GrantToken: tok.GrantToken}, {AccessToken: tok.AccessToken}} {
-			if got, err := s.Find(t.Context(), partial); err == nil && got.ID != tok.ID {
-				t.Errorf("Find leads to %s, want %s", got.ID, tok.ID)
-			} else if err != nil && !errors.Is(err, bellwether.ErrInvalid) {
-				t.Errorf("row %s is not found: %v", tok.ID, err)
-			}
-		}
-		if tok.UserName != "" {
-			members := raw.ZRangeWithScores(t.Context(), s.IndexKey("user", tok.UserName), 0, -1).Val()
-			i := slices.IndexFunc(members, func(z redis.Z) bool { return z.Member == s.UserMember(tok) })
-			if i < 0 || members[i].Score >= 0 || len(members) != 1 {
-				t.Errorf("user name of row %s: %v, want one confirmed member", tok.ID, members)
-			}
-		}
-	}
-	return all
-}
 
 var errDead = errors.New("the process has died")
 
@@ -274,6 +163,7 @@ func dieAt(t *testing.T, prepare func(*testing.T, *redisstore.Store), do func(co
 // TestPauseAnywhere holds a saver up before each of its commands, for longer than
 // ClaimGrace, while another saves the same. There is one row, and both are told of it.
 func TestPauseAnywhere(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name        string
 		first, then bellwether.Token
@@ -321,6 +211,7 @@ func TestPauseAnywhere(t *testing.T) {
 
 // TestPausedConflict is TestPauseAnywhere for two rows that want one refresh token.
 func TestPausedConflict(t *testing.T) {
+	t.Parallel()
 	pauses := 0
 	for last := false; !last; pauses++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -436,41 +327,4 @@ func TestFreshClaimIsWaitedFor(t *testing.T) {
 			t.Errorf("the save left %d claims on the user name", n)
 		}
 	})
-}
-
-// TestSaveRepeated drops replies: the client executes the same script up to three
-// times, and a save is still one save.
-func TestSaveRepeated(t *testing.T) {
-	redistest.Need(t)
-	server := redistest.Single(t, redistest.Config{})
-	for _, drops := range []int{1, 2} {
-		for skip := range 12 {
-			t.Run(fmt.Sprintf("drops=%d/skip=%d", drops, skip), func(t *testing.T) {
-				proxy := server.Proxy(t)
-				s := openShared(t, "redis://"+proxy.Addr())
-				n := 0
-				match := func(cmd []string) bool {
-					if !redistest.Scripts(cmd) {
-						return false
-					}
-					n++
-					return n > skip
-				}
-				proxy.DropReplies(drops, match)
-				row := save(t, s.Store, whole)
-				row2 := save(t, s.Store, bellwether.Token{ID: row.ID, RefreshToken: secret("r2"), UserName: "u2"})
-				if row2.Generation != row.Generation+1 {
-					t.Errorf("two saves made generations %d and %d", row.Generation, row2.Generation)
-				}
-				wantSound(t, s.Store, 1)
-				if err := s.Delete(t.Context(), row.ID); err != nil {
-					t.Errorf("Delete: %v", err)
-				}
-				if proxy.Dropped() == 0 {
-					t.Error("no reply was dropped")
-				}
-				wantSound(t, s.Store, 0)
-			})
-		}
-	}
 }

@@ -17,6 +17,7 @@ const jump = 2 * time.Second
 type clock struct {
 	mu     sync.Mutex
 	at     time.Time     // local, monotonic, when the kept sample was asked for
+	wall   time.Time     // the same moment by the wall clock
 	server time.Time     // what the server said
 	trip   time.Duration // how long the answer took
 	valid  bool
@@ -37,7 +38,7 @@ func (c *clock) sample(asked time.Time, server time.Time) {
 			return
 		}
 	}
-	c.at, c.server, c.trip, c.valid = asked, server, trip, true
+	c.at, c.wall, c.server, c.trip, c.valid = asked, asked.Round(0), server, trip, true
 }
 
 // now is the server's clock, never behind it; false while it is unknown.
@@ -59,6 +60,15 @@ func (c *clock) earliest() time.Time {
 		return time.Time{}
 	}
 	return c.server.Add(time.Since(c.at) - c.trip)
+}
+
+// sound reports whether there is a mapping, and the two local clocks have run alike
+// since it was made.
+func (c *clock) sound() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	return c.valid && !jumped(now.Round(0).Sub(c.wall), now.Sub(c.at))
 }
 
 // forget voids the mapping: the monotonic clock did not run while the machine was

@@ -1,12 +1,16 @@
 package redisstore
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/internal/redistest"
+	"github.com/bellwether-go/bellwether/seal"
 )
 
 func TestClockIsNeverBehind(t *testing.T) {
@@ -101,6 +105,79 @@ func TestSuspend(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("events %v, want %v", got, want)
 			}
+		})
+	}
+}
+
+// suspend is a machine that slept for d: the mapping is behind by it, and only the wall
+// clock knows.
+func (s *Store) suspend(d time.Duration) {
+	s.clock.mu.Lock()
+	defer s.clock.mu.Unlock()
+	s.clock.server, s.clock.wall = s.clock.server.Add(-d), s.clock.wall.Add(-d)
+}
+
+// miniStore is a store on a miniredis of its own, to which nobody has subscribed.
+func miniStore(t *testing.T) *Store {
+	t.Helper()
+	_, client := redistest.Mini(t)
+	keys, err := seal.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(t.Context(), client, Config{Sealer: keys, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A save after a suspend meets the insert of a process that died long ago. It must not
+// take it for a recent one and wait.
+func TestSaveAfterASuspend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := miniStore(t)
+		tok := bellwether.Token{ID: "row", RefreshToken: bellwether.NewSecret("r")}
+		if _, err := s.Save(t.Context(), tok); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.client.HSet(t.Context(), s.keys.row("row"), "st", stPending).Err(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * s.cfg.ClaimGrace)
+		s.suspend(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		got, err := s.Save(ctx, bellwether.Token{ID: "row", UserName: "u"})
+		if err != nil || !got.RefreshToken.Equal(tok.RefreshToken) {
+			t.Errorf("Save = generation %d, %v; want the dead insert completed", got.Generation, err)
+		}
+	})
+}
+
+// Each save tells the time: a store without a subscription follows a server whose clock
+// was stepped.
+func TestSaveSamplesTheClock(t *testing.T) {
+	tests := []struct {
+		name string
+		tok  bellwether.Token
+	}{
+		{"with claims", bellwether.Token{UserName: "u", RefreshToken: bellwether.NewSecret("r")}},
+		{"without", bellwether.Token{ID: "row", ClientID: "c", ClientSecret: bellwether.NewSecret("s")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := miniStore(t)
+				s.clock.sample(time.Now(), time.Now().Add(-time.Hour))
+				if _, err := s.Save(t.Context(), tt.tok); err != nil {
+					t.Fatal(err)
+				}
+				if got, ok := s.Now(); !ok || time.Until(got).Abs() > time.Millisecond {
+					t.Errorf("Now is %v off, known %v", time.Until(got), ok)
+				}
+			})
 		})
 	}
 }

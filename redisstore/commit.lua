@@ -85,6 +85,8 @@ redis.call('HSET', row, 'cred', nonce, 'prev', expected, 'at', ARGV[3], 'exp', A
   'mr', ARGV[6], 'mg', ARGV[7], 'ma', ARGV[8], 'pf', pf, 'pr', pr, 'pa', pa, 'xf', first, 'xr', recent,
   'st', st == 'r' and 'r' or 'a', 'ut', int(now), 'fd', doubted and '1' or '')
 redis.call('HDEL', row, 'in', 'sp', 'db', 'cd', 'fl')
+-- Until indexed.lua: whoever reads this refresh token makes sure of its index entry.
+if mr ~= ARGV[6] and ARGV[6] ~= '' then redis.call('HSET', row, 'ix', nonce) end
 redis.call('ZADD', due, ARGV[9], ARGV[11])
 redis.call('PUBLISH', ARGV[10], 'c ' .. gen .. ' ' .. ARGV[11])
 return { 'ok', int(now), gen, old() }

@@ -9,7 +9,8 @@ import (
 
 // Delete implements bellwether.Store. The row becomes a tombstone for
 // Config.Tombstone, and then its index entries are removed. It works on a row that
-// cannot be opened.
+// cannot be opened. When its reply is lost and the client sends it again, a row that was
+// saved in between stays, unless four saves came in between.
 func (s *Store) Delete(ctx context.Context, id string) error {
 	return s.deleteIf(ctx, id, "")
 }

@@ -96,7 +96,7 @@ func (s *Store) composeFields(d *draft, r *row, lineage bool) error {
 		c.tokenType, c.apiDomain, c.scopes = next.TokenType, next.APIDomain, next.Scopes
 		c.extra = maps.Clone(c.extra)
 		maps.DeleteFunc(c.extra, func(k string, v bellwether.Secret) bool { return !next.Extra[k].Equal(v) })
-		for _, field := range []string{"prev", "in", "sp", "db", "fd"} {
+		for _, field := range []string{"prev", "in", "sp", "db", "fd", "ix"} {
 			set[field] = ""
 		}
 	} else {

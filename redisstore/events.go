@@ -173,6 +173,16 @@ func (s *Store) voidIfJumped(wall, mono time.Duration) {
 	s.deliver(bellwether.Event{Kind: bellwether.EventClock})
 }
 
+// soundClock samples Redis's clock if it is unknown, or if the machine may have been
+// suspended: where nobody has subscribed, nobody watches for that.
+func (s *Store) soundClock(ctx context.Context) error {
+	if s.clock.sound() {
+		return nil
+	}
+	s.clock.forget()
+	return s.askTime(ctx)
+}
+
 // askTime samples Redis's clock.
 func (s *Store) askTime(ctx context.Context) error {
 	asked := time.Now()

@@ -3,7 +3,6 @@ package redisstore_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"strings"
@@ -157,57 +156,6 @@ func TestTruncatedRow(t *testing.T) {
 	})
 }
 
-// Every script of the attempt protocol is executed again when its reply is lost.
-func TestScriptsRunUpToThreeTimes(t *testing.T) {
-	redistest.Need(t)
-	srv := redistest.Single(t, redistest.Config{})
-	proxy := srv.Proxy(t)
-	s := openStore(t, "redis://"+proxy.Addr(), newSealer(t))
-	dropped := func() { // the next two replies of a script are lost
-		proxy.DropReplies(2, func(cmd []string) bool { return strings.HasPrefix(strings.ToUpper(cmd[0]), "EVAL") })
-	}
-	t.Run("go, commit", func(t *testing.T) {
-		tok := save(t, s, newToken("p"))
-		a := attempt(t, s, tok.ID, reusable, func(a *bellwether.Attempt) { a.Quotas = []bellwether.Quota{{N: 1, Per: time.Hour}} })
-		dropped()
-		ans := begin(t, s, a)
-		wantWord(t, ans, bellwether.BeginGo)
-		dropped()
-		if got := commit(t, s, a, ans.Token); got.Word != bellwether.CommitOK || got.Generation != tok.Generation+1 {
-			t.Errorf("commit = %+v, want ok and one generation more", got)
-		}
-	})
-	t.Run("fail", func(t *testing.T) {
-		tok := save(t, s, newToken("p"))
-		a := attempt(t, s, tok.ID)
-		wantWord(t, begin(t, s, a), bellwether.BeginGo)
-		dropped()
-		fail(t, s, bellwether.Fail{Attempt: a, Outcome: bellwether.OutcomeUnknown, Sent: true, Class: bellwether.ClassUnknown})
-		if snap := peek(t, s, tok.ID); snap.Failure == nil || snap.Failure.Count != 1 {
-			t.Errorf("failure %+v, want one", snap.Failure)
-		}
-	})
-	t.Run("a refusal", func(t *testing.T) {
-		tok := save(t, s, newToken("p"))
-		a := attempt(t, s, tok.ID, func(a *bellwether.Attempt) { a.Expected = rand.Text() })
-		dropped()
-		wantWord(t, begin(t, s, a), bellwether.BeginLost) // back to the start of the loop
-		if peek(t, s, tok.ID).Intent {
-			t.Error("an intent was left")
-		}
-	})
-	t.Run("revoking", func(t *testing.T) {
-		tok := save(t, s, newToken("p"))
-		dropped()
-		if err := s.MarkRevoking(t.Context(), tok.ID); err != nil {
-			t.Fatal(err)
-		}
-		if got := peek(t, s, tok.ID).Generation; got != tok.Generation+1 {
-			t.Errorf("generation %d, want %d", got, tok.Generation+1)
-		}
-	})
-}
-
 // A half-open subscription gives no error of its own. The watchdog must find it.
 func TestHalfOpenSubscriptionIsNoticed(t *testing.T) {
 	redistest.Need(t)
@@ -270,30 +218,6 @@ func TestCutSubscriptionResyncs(t *testing.T) {
 			t.Fatal("no resync")
 		}
 		proxy.Cut()
-	}
-}
-
-// Answers that mean "not now" are told apart from answers that no waiting cures.
-func TestAwayAnswers(t *testing.T) {
-	m, client := redistest.Mini(t)
-	s := newStore(t, client, newSealer(t))
-	tok := save(t, s, newToken("p"))
-	for answer, kind := range map[string]error{
-		"TRYAGAIN Multiple keys request during rehashing of slot": bellwether.ErrUnavailable,
-		"CLUSTERDOWN The cluster is down":                         bellwether.ErrUnavailable,
-		"LOADING Redis is loading the dataset in memory":          bellwether.ErrUnavailable,
-		"MASTERDOWN Link with MASTER is down":                     bellwether.ErrUnavailable,
-		"READONLY You can't write against a read only replica.":   bellwether.ErrUnavailable,
-		"OOM command not allowed when used memory > 'maxmemory'.": bellwether.ErrUnavailable,
-		"NOPERM this user has no permissions":                     bellwether.ErrMisconfigured,
-	} {
-		m.SetError(answer)
-		_, err := s.Peek(t.Context(), tok.ID, "")
-		wantError(t, err, kind)
-		m.SetError("")
-	}
-	if _, err := s.FindByID(t.Context(), tok.ID); err != nil {
-		t.Errorf("after all that: %v", err)
 	}
 }
 

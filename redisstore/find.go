@@ -66,7 +66,11 @@ func (s *Store) read(ctx context.Context, id string) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.newRow(id, texts(reply))
+	r, err := s.newRow(id, texts(reply))
+	if err == nil {
+		s.finishIndex(ctx, r)
+	}
+	return r, err
 }
 
 // identifiesByAccess reports whether the access token is what t is looked for by.

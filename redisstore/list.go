@@ -78,6 +78,7 @@ func (s *Store) List(ctx context.Context) iter.Seq2[bellwether.Token, error] {
 					yield(bellwether.Token{}, err)
 					return
 				case r.live():
+					s.finishIndex(ctx, r)
 					if !yield(r.token(), nil) {
 						return
 					}

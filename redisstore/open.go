@@ -39,11 +39,11 @@ func Open(ctx context.Context, rawURL string, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := dial(rawURL)
+	client, err := Dial(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	sub, err := dial(rawURL)
+	sub, err := Dial(rawURL)
 	if err != nil {
 		_ = client.Close()
 		return nil, err
@@ -63,9 +63,12 @@ func badURL(detail string) error {
 		Hint: "write the Redis URL as redis://user:password@host:6379/0; see the documentation of redisstore.Open"}
 }
 
-// dial makes the client that a URL asks for. The errors of the parsers are not
-// passed on: they quote the URL, password included.
-func dial(rawURL string) (redis.UniversalClient, error) {
+// Dial returns the client that Open makes of a URL, with the settings that notice a
+// failure soon: for New, when the client has to carry hooks or is used for more. It
+// does no I/O. A URL that does not parse matches bellwether.ErrInvalid; no error holds
+// the password.
+func Dial(rawURL string) (redis.UniversalClient, error) {
+	// The errors of the parsers are not passed on: they quote the URL, password included.
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, badURL("the Redis URL does not parse")

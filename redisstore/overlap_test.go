@@ -15,6 +15,7 @@ import (
 // TestOverlappingSavesLoseNothing holds a saver up before each of its commands while
 // another changes another field of the row. Both changes stay.
 func TestOverlappingSavesLoseNothing(t *testing.T) {
+	t.Parallel()
 	pauses := 0
 	for last := false; !last; pauses++ {
 		synctest.Test(t, func(t *testing.T) {
@@ -53,6 +54,7 @@ func TestOverlappingSavesLoseNothing(t *testing.T) {
 // TestAnyCommandRunsTwice executes one command again, as a client does whose reply was
 // lost, each in its turn. Nothing is done twice.
 func TestAnyCommandRunsTwice(t *testing.T) {
+	t.Parallel()
 	repeats := 0
 	for last := false; !last; repeats++ {
 		synctest.Test(t, func(t *testing.T) {

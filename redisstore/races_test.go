@@ -204,7 +204,7 @@ func TestFailWithoutTheClientsShard(t *testing.T) {
 	client.AddHook(clientCooldowns(unreachable))
 	fail(t, s, bellwether.Fail{Attempt: a, Outcome: bellwether.OutcomeUnspent, Sent: true, Class: bellwether.ClassThrottled,
 		ClientCooldown: time.Minute, Client: peek(t, s, tok.ID).Client})
-	if ans := begin(t, s, attempt(t, s, tok.ID)); ans.Word != bellwether.BeginDenied || ans.Why != "cooldown" {
+	if ans := begin(t, s, attempt(t, s, tok.ID)); ans.Word != bellwether.BeginDenied || ans.Why != bellwether.DenialCooldown {
 		t.Errorf("begin answered %q %q, want denied by a cooldown", ans.Word, ans.Why)
 	}
 }

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -15,13 +14,19 @@ import (
 // nobody inserts it as another row, and the access token. The entries lie in other
 // slots, and nobody waits for them: the refresh token is claimed while the commit is on
 // its way, and all is confirmed after it, behind the callers. A claim that nobody came
-// to confirm is confirmed by whoever meets it.
+// to confirm is confirmed by whoever meets it. Where not even the claim was placed, the
+// commit's mark on the row is left: whoever reads the refresh token finishes the index
+// before he tells it, so that nobody can bring back a token that leads nowhere. What he
+// cannot finish, since the entry cannot be written now, is left to the next reader, and
+// the token is told all the same.
 
 const (
 	// tailTime bounds the work that is left after a commit; Close waits for it.
 	tailTime = 5 * time.Second
 	// mostTails is how many of them run at once; further ones hold up their commit.
 	mostTails = 256
+	// finishTime bounds what a reader spends on the index of another's commit.
+	finishTime = time.Second
 )
 
 // tails are the goroutines that work behind the callers.
@@ -139,7 +144,7 @@ func (s *Store) claimRotated(ctx context.Context, a bellwether.Attempt, t bellwe
 				}
 				return
 			}
-			s.indexCommitted(ctx, a.ID, ans.Generation, claims, t, old)
+			s.indexCommitted(ctx, a.ID, ans.Generation, a.Nonce, claims, t, old)
 		}
 		if len(claims) == 0 && ans.Word != bellwether.CommitOK {
 			return
@@ -151,9 +156,9 @@ func (s *Store) claimRotated(ctx context.Context, a bellwether.Attempt, t bellwe
 }
 
 // indexCommitted brings the index in line with a commit, in one round trip. Where it
-// confirms a claim it looks at the row after that: a Delete may have cleared the index
-// before.
-func (s *Store) indexCommitted(ctx context.Context, id string, gen int64, claims []claim, t bellwether.Token, old string) {
+// confirms a claim it takes the commit's mark, a nonce, from the row after that, and looks
+// whether there is a row: a Delete may have cleared the index before.
+func (s *Store) indexCommitted(ctx context.Context, id string, gen int64, mark string, claims []claim, t bellwether.Token, old string) {
 	calls := s.confirmations(id, gen, claims)
 	if old != "" {
 		calls = append(calls, s.drops(id, gen, []entry{{kind: kindRefresh, digest: old}})...)
@@ -164,27 +169,38 @@ func (s *Store) indexCommitted(ctx context.Context, id string, gen int64, claims
 			pipe.Set(ctx, key, confirmed(id, gen), s.accessLife(t.ExpiresAt))
 		}
 	})
-	switch {
-	case err != nil:
+	if err == nil && len(claims) > 0 {
+		if answers[0][0] != "ok" {
+			s.cfg.Logger.Warn("bellwether: another row owns the refresh token that the provider gave to this one", "id", id)
+		}
+		err = s.indexed(ctx, id, gen, mark, claims)
+	}
+	if err != nil {
 		s.cfg.Logger.Debug("bellwether: index not written after a commit", "id", id, "err", unquoted(err))
-	case len(claims) > 0 && answers[0][0] != "ok":
-		s.cfg.Logger.Warn("bellwether: another row owns the refresh token that the provider gave to this one", "id", id)
-	case len(claims) > 0:
-		s.clearIfDeleted(ctx, id, gen, claims)
 	}
 }
 
-// clearIfDeleted takes back what was confirmed for a row that is gone by now.
-func (s *Store) clearIfDeleted(ctx context.Context, id string, gen int64, claims []claim) {
-	st, err := s.client.HGet(ctx, s.keys.row(id), "st").Result()
-	if st != stTombstone && !errors.Is(err, redis.Nil) {
-		return
+// indexed takes a commit's mark from the row. What was confirmed for a row that is gone
+// by now is taken back.
+func (s *Store) indexed(ctx context.Context, id string, gen int64, mark string, claims []claim) error {
+	v, err := s.run(ctx, s.scripts.indexed, []string{s.keys.row(id)}, mark)
+	if err != nil || v[0] == "ok" {
+		return err
 	}
 	var calls []call
 	for _, c := range claims {
 		calls = append(calls, call{s.scripts.dropToken, []string{s.key(c.entry)}, []any{confirmed(id, gen), "", "0"}})
 	}
-	if _, err := s.runAll(ctx, calls, nil); err != nil {
-		s.cfg.Logger.Debug("bellwether: index not cleared of a deleted row", "id", id, "err", unquoted(err))
+	_, err = s.runAll(ctx, calls, nil)
+	return err
+}
+
+// finishIndex does for a row what its last commit has not come to yet, or never will.
+func (s *Store) finishIndex(ctx context.Context, r *row) {
+	if r.ix == "" || !r.live() {
+		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, finishTime)
+	defer cancel()
+	s.indexCommitted(ctx, r.id, r.gen, r.ix, []claim{s.tokenClaim(kindRefresh, r.refresh)}, r.token(), "")
 }

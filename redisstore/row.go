@@ -227,13 +227,14 @@ type row struct {
 	xf, xr, xu string // what the index holds of this row; see entries
 	fl, cd     string
 	ut         string
+	ix         string // nonce of the commit that brought the refresh token, until that is in the index
 	credentials
 	given
 }
 
 // rowFields are the fields that a full read takes, in the order of newRow.
 var rowFields = []string{"gen", "cred", "exp", "st", "pn", "cm", "mr", "mg", "ma", "pf", "pr", "pa",
-	"fl", "cd", "ut", "xf", "xr", "xu", "at", "cr", "sec", "ov"}
+	"fl", "cd", "ut", "xf", "xr", "xu", "at", "cr", "sec", "ov", "ix"}
 
 // live reports whether the row is visible: neither missing nor deleted nor an insert
 // under way.
@@ -245,7 +246,7 @@ func (r *row) live() bool { return r.st != "" && r.st != stTombstone && r.st != 
 func (s *Store) newRow(id string, v []string) (*row, error) {
 	r := &row{id: id, cred: v[1], exp: v[2], st: v[3], provider: v[4], client: v[5],
 		mr: v[6], mg: v[7], ma: v[8], pf: v[9], pr: v[10], pa: v[11], fl: v[12], cd: v[13], ut: v[14],
-		xf: v[15], xr: v[16], xu: v[17]}
+		xf: v[15], xr: v[16], xu: v[17], ix: v[22]}
 	at, cr, sec, ov := v[18], v[19], v[20], v[21]
 	if strings.Join(v, "") == "" {
 		return r, nil

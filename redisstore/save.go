@@ -34,11 +34,6 @@ func (s *Store) Save(ctx context.Context, t bellwether.Token) (bellwether.Token,
 		return bellwether.Token{}, &bellwether.Error{Op: "save", ID: t.ID, Err: err}
 	}
 	defer done()
-	if _, ok := s.clock.now(); !ok {
-		if err := s.askTime(ctx); err != nil {
-			return bellwether.Token{}, fault(ctx, "save", t.ID, err)
-		}
-	}
 	// What is begun is finished, or taken back, though the caller leaves.
 	linger, cancel := lingering(ctx)
 	defer cancel()
@@ -119,6 +114,9 @@ type saving struct {
 
 // try looks for the row and writes it once.
 func (sv *saving) try(ctx, linger context.Context) (bellwether.Token, error) {
+	if err := sv.soundClock(ctx); err != nil {
+		return bellwether.Token{}, err
+	}
 	r, err := sv.target(ctx)
 	if err != nil {
 		return bellwether.Token{}, err
@@ -149,12 +147,14 @@ func (sv *saving) try(ctx, linger context.Context) (bellwether.Token, error) {
 			d.set["st"] = stPending
 		}
 	}
+	asked := time.Now()
 	v, err := sv.run(linger, sv.scripts.save, []string{sv.keys.row(r.id), sv.keys.due(r.id)}, sv.args(r, d, held, how)...)
 	if err != nil {
 		// Written or not: the claims tell it to whoever comes next, and are taken for dead
 		// after ClaimGrace if it was not.
 		return bellwether.Token{}, err
 	}
+	sv.clock.sample(asked, parseMillis(v[1]))
 	if v[0] != "ok" { // changed, or late
 		held.release(linger)
 		return bellwether.Token{}, errAgain

@@ -29,7 +29,8 @@ local ut = now
 if h[3] and how == 'u' and tonumber(h[3]) > ut then ut = tonumber(h[3]) end
 gen = int(tonumber(gen) + 1)
 
--- The newest saves, so that a repetition is recognised after others have followed.
+-- The newest writes, a delete among them, so that a repetition is recognised after others
+-- have followed.
 local kept = {}
 for entry in string.gmatch(saves, '%w+:%d+:%d+;') do kept[#kept + 1] = entry end
 kept[#kept + 1] = nonce .. ':' .. gen .. ':' .. int(ut) .. ';'

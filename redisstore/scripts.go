@@ -26,6 +26,8 @@ var (
 	activateLua string
 	//go:embed delete.lua
 	deleteLua string
+	//go:embed indexed.lua
+	indexedLua string
 	//go:embed claim_token.lua
 	claimTokenLua string
 	//go:embed confirm_token.lua
@@ -48,7 +50,7 @@ const allowOOM = "#!lua flags=allow-oom\n"
 type scripts struct {
 	begin, commit, fail, revoking, cooldown *redis.Script
 
-	save, activate, delete              *redis.Script
+	save, activate, delete, indexed     *redis.Script
 	claimToken, confirmToken, dropToken *redis.Script
 	claimUser, confirmUser, dropUser    *redis.Script
 }
@@ -68,6 +70,7 @@ func newScripts(shebang bool) scripts {
 		save:         redis.NewScript(saveLua),
 		activate:     redis.NewScript(activateLua),
 		delete:       redis.NewScript(oom + deleteLua),
+		indexed:      redis.NewScript(indexedLua),
 		claimToken:   redis.NewScript(claimTokenLua),
 		confirmToken: redis.NewScript(confirmTokenLua),
 		dropToken:    redis.NewScript(dropTokenLua),

@@ -18,6 +18,7 @@ import (
 // TestEveryScriptThrice executes every script three times, as the client does when it
 // loses two replies, and gives the last answer to the caller.
 func TestEveryScriptThrice(t *testing.T) {
+	t.Parallel()
 	thrice := func(t *testing.T) *redisstore.Store {
 		m, _ := redistest.Mini(t)
 		s, hook := replica(t, m, newSealer(t))
