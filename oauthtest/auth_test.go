@@ -126,17 +126,3 @@ func TestRevocationThatIsRefused(t *testing.T) {
 		}
 	})
 }
-
-func TestClearFaults(t *testing.T) {
-	bubble(t, oauthtest.Config{}, func(t *testing.T, srv *oauthtest.Server, c *caller) {
-		srv.Inject(oauthtest.ServerError(500), oauthtest.ServerError(500))
-		g := srv.Issue("bob")
-		if _, err := c.refresh(g.Token); class(t, err) != bellwether.ClassUnknown {
-			t.Errorf("%v, want unknown", err)
-		}
-		srv.ClearFaults()
-		if _, err := c.refresh(g.Token); err != nil {
-			t.Errorf("after ClearFaults: %v", err)
-		}
-	})
-}

@@ -43,11 +43,13 @@ func (s *Server) Inject(faults ...Fault) {
 	s.faults = append(s.faults, faults...)
 }
 
-// ClearFaults drops the faults that still wait.
-func (s *Server) ClearFaults() {
+// FaultEvery makes every token call that takes no injected fault meet f, from now on;
+// nil ends that. A provider that is in trouble for a while is made of it. The Hold of
+// such a fault would stop one call only: f must have none.
+func (s *Server) FaultEvery(f *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
+	s.standing = f
 }
 
 // Throttle answers 429 with a Retry-After in whole seconds; 0 leaves it out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,6 +197,28 @@ func TestCloseEndsHeldCalls(t *testing.T) {
 		}
 		if _, err := srv.Start(); !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Start after Close: %v", err)
+		}
+	})
+}
+
+// TestFaultEvery: injected faults come first, then the standing one, until it is ended.
+func TestFaultEvery(t *testing.T) {
+	bubble(t, oauthtest.Config{Rotation: bellwether.RotationReusable}, func(t *testing.T, srv *oauthtest.Server, c *caller) {
+		g := srv.Issue("bob")
+		down := oauthtest.ServerError(503)
+		srv.FaultEvery(&down)
+		srv.Inject(oauthtest.Fault{}, oauthtest.Throttle(time.Second))
+		for range 4 {
+			_, _ = c.refresh(g.Token)
+		}
+		srv.FaultEvery(nil)
+		_, _ = c.refresh(g.Token)
+		var got []string
+		for _, call := range srv.Log() {
+			got = append(got, call.Outcome)
+		}
+		if want := []string{"issued", "throttle", "server_error", "server_error", "issued"}; !slices.Equal(got, want) {
+			t.Errorf("outcomes %q, want %q", got, want)
 		}
 	})
 }

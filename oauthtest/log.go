@@ -92,6 +92,8 @@ func (s *Server) arrive() (*Call, Fault, time.Duration) {
 	var f Fault
 	if len(s.faults) > 0 {
 		f, s.faults = s.faults[0], s.faults[1:]
+	} else if s.standing != nil {
+		f = *s.standing
 	}
 	latency := s.latency
 	if f.Latency != 0 {

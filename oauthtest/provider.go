@@ -15,7 +15,7 @@ func (s *Server) Provider() bellwether.Provider {
 	if s.cfg.Dialect == Zoho {
 		p, err = zoho.NewWith(zoho.Config{
 			Name:      s.cfg.Name,
-			Centres:   []zoho.Centre{{Code: "test", Accounts: s.URL(), API: []string{s.URL()}}},
+			Endpoints: []zoho.Endpoints{{DataCenter: "test", Accounts: s.URL(), API: []string{s.URL()}}},
 			AllowHTTP: true,
 		})
 	} else {

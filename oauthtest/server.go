@@ -89,6 +89,8 @@ type Server struct {
 	latency time.Duration
 	faults  []Fault
 	log     logbook
+
+	standing *Fault // of every call that takes none of faults; may be nil
 }
 
 // New returns a server that is reached through DialContext, after Start over

@@ -20,8 +20,10 @@
 //	seal.Update(path, func(k *seal.Keys) error { return k.Promote(id) })
 //
 // A refresh seals the tokens anew; the client secret and what an operator gave keep
-// their old key until the row is saved. Keep the old key: nothing yet says when no row
-// needs it.
+// their old key until the row is saved. An old key can go when no row needs it, which a
+// keyset tells in which it is disabled: Disable it, list the rows of every store with
+// that file, Enable it again if one is unreadable and refresh and save that, else give
+// the file to every replica, then Remove it.
 package seal
 
 import (
@@ -174,7 +176,7 @@ func (k *Keys) Open(ciphertext, aad []byte) ([]byte, error) {
 			continue
 		case key.Status == StatusDisabled:
 			return nil, unreadable(fmt.Sprintf("it is sealed by key %d, which is disabled", id),
-				"enable the key in the keyset")
+				fmt.Sprintf("bellwether keys enable %d brings the key back", id))
 		default:
 			return nil, unreadable(fmt.Sprintf("it does not open under its key %d", id),
 				"it was damaged, cut or moved from another row; save the token again")

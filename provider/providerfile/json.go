@@ -60,22 +60,22 @@ type quotaJSON struct {
 	Per duration `json:"per"`
 }
 
-// zohoJSON is zoho.Config in the file. Centres come on top of Zoho's own table and
-// replace what has the same code.
+// zohoJSON is zoho.Config in the file. Its endpoints come on top of Zoho's own and
+// replace those of the same data centre.
 type zohoJSON struct {
-	Kind      string       `json:"kind"`
-	Name      string       `json:"name,omitempty"`
-	Home      string       `json:"home,omitempty"`
-	Centres   []centreJSON `json:"centres,omitempty"`
-	Scopes    []string     `json:"scopes,omitempty"`
-	SOID      string       `json:"soid,omitempty"`
-	AllowHTTP bool         `json:"allow_http,omitempty"`
+	Kind      string          `json:"kind"`
+	Name      string          `json:"name,omitempty"`
+	Home      zoho.DataCenter `json:"home,omitempty"`
+	Endpoints []endpointsJSON `json:"endpoints,omitempty"`
+	Scopes    []string        `json:"scopes,omitempty"`
+	SOID      string          `json:"soid,omitempty"`
+	AllowHTTP bool            `json:"allow_http,omitempty"`
 }
 
-type centreJSON struct {
-	Code     string   `json:"code"`
-	Accounts string   `json:"accounts"`
-	API      []string `json:"api"`
+type endpointsJSON struct {
+	DataCenter zoho.DataCenter `json:"data_center"`
+	Accounts   string          `json:"accounts"`
+	API        []string        `json:"api"`
 }
 
 func (j oauthJSON) config() *oauth.Config {
@@ -100,18 +100,18 @@ func (j oauthJSON) config() *oauth.Config {
 }
 
 func (j zohoJSON) config() *zoho.Config {
-	c := &zoho.Config{Name: j.Name, Home: zoho.DataCenter(j.Home), Scopes: j.Scopes, SOID: j.SOID, AllowHTTP: j.AllowHTTP}
-	if len(j.Centres) == 0 {
+	c := &zoho.Config{Name: j.Name, Home: j.Home, Scopes: j.Scopes, SOID: j.SOID, AllowHTTP: j.AllowHTTP}
+	if len(j.Endpoints) == 0 {
 		return c
 	}
 	given := make(map[zoho.DataCenter]bool)
-	for _, e := range j.Centres {
-		given[zoho.DataCenter(e.Code)] = true
-		c.Centres = append(c.Centres, zoho.Centre{Code: zoho.DataCenter(e.Code), Accounts: e.Accounts, API: e.API})
+	for _, e := range j.Endpoints {
+		given[e.DataCenter] = true
+		c.Endpoints = append(c.Endpoints, zoho.Endpoints(e))
 	}
-	for _, own := range zoho.Centres() {
-		if !given[own.Code] {
-			c.Centres = append(c.Centres, own)
+	for _, own := range zoho.DefaultEndpoints() {
+		if !given[own.DataCenter] {
+			c.Endpoints = append(c.Endpoints, own)
 		}
 	}
 	return c
@@ -145,9 +145,9 @@ func (e Entry) json() any {
 
 func (e Entry) zohoJSON() zohoJSON {
 	c := e.Zoho
-	j := zohoJSON{Kind: kindZoho, Name: c.Name, Home: string(c.Home), Scopes: c.Scopes, SOID: c.SOID, AllowHTTP: c.AllowHTTP}
-	for _, own := range c.Centres {
-		j.Centres = append(j.Centres, centreJSON{Code: string(own.Code), Accounts: own.Accounts, API: own.API})
+	j := zohoJSON{Kind: kindZoho, Name: c.Name, Home: c.Home, Scopes: c.Scopes, SOID: c.SOID, AllowHTTP: c.AllowHTTP}
+	for _, e := range c.Endpoints {
+		j.Endpoints = append(j.Endpoints, endpointsJSON(e))
 	}
 	return j
 }

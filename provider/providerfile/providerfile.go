@@ -12,6 +12,11 @@
 //	  {"name": "zoho", "kind": "zoho", "home": "eu"}
 //	]}
 //
+// The keys of an entry are the fields of [oauth.Config] or, with "kind": "zoho", of
+// [zoho.Config], written as token_url for TokenURL; durations are text, as "90s". The
+// "endpoints" of an entry for Zoho come on top of Zoho's own and replace those of the
+// same data centre.
+//
 // Open is all that a service needs:
 //
 //	providers, err := providerfile.Open(os.Getenv("BELLWETHER_PROVIDERS"))

@@ -28,7 +28,7 @@ const full = `{"providers": [
    "header_scheme": "Token", "default_life": "1h"},
   {"name": "local", "token_url": "http://127.0.0.1:1/token", "allow_http": true},
   {"kind": "zoho", "name": "zoho-ae", "home": "ae", "scopes": ["a"], "soid": "ZohoCRM.1",
-   "centres": [{"code": "ae", "accounts": "https://accounts.example.ae", "api": ["https://www.example.ae"]}]}
+   "endpoints": [{"data_center": "ae", "accounts": "https://accounts.example.ae", "api": ["https://www.example.ae"]}]}
 ]}`
 
 func wantFull() providerfile.File {
@@ -47,8 +47,8 @@ func wantFull() providerfile.File {
 		{OAuth: &oauth.Config{Name: "local", TokenURL: "http://127.0.0.1:1/token", AllowHTTP: true}},
 		{Zoho: &zoho.Config{
 			Name: "zoho-ae", Home: "ae", Scopes: []string{"a"}, SOID: "ZohoCRM.1",
-			Centres: append([]zoho.Centre{{Code: "ae", Accounts: "https://accounts.example.ae", API: []string{"https://www.example.ae"}}},
-				zoho.Centres()...),
+			Endpoints: append([]zoho.Endpoints{{DataCenter: "ae", Accounts: "https://accounts.example.ae", API: []string{"https://www.example.ae"}}},
+				zoho.DefaultEndpoints()...),
 		}},
 	}}
 }
@@ -195,7 +195,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an unknown rotation", entry(`{"name": "a", "token_url": "https://a.example", "rotation": "often"}`), `unknown rotation "often"`},
 		{"a number as duration", entry(`{"name": "a", "token_url": "https://a.example", "default_life": 60}`), "duration"},
 		{"a duration without unit", entry(`{"name": "a", "token_url": "https://a.example", "default_life": "60"}`), "missing unit"},
-		{"a home that is no centre", entry(`{"kind": "zoho", "home": "mars"}`), "home data centre"},
+		{"a home that is no data centre", entry(`{"kind": "zoho", "home": "mars"}`), "home data centre"},
 		{"one name twice", entry(`{"kind": "zoho"}, {"name": "zoho", "token_url": "https://a.example"}`), `provider "zoho": this name stands twice`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

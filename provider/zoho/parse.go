@@ -48,9 +48,9 @@ func (p *Provider) Parse(t bellwether.Token, a bellwether.Answer) (bellwether.To
 		out.ExpiresAt = a.Time.Add(life)
 	}
 	if d := wire.Text(f["api_domain"]); d != "" {
-		c, _ := p.centre(t)
+		e, _ := p.endpoints(t)
 		base, err := wire.Base(d, p.cfg.AllowHTTP)
-		if err == nil && slices.Contains(c.API, base) {
+		if err == nil && slices.Contains(e.API, base) {
 			out.APIDomain = base
 		} else {
 			hint = "the api_domain of the answer is no API host of this data centre and was dropped, " +

@@ -17,7 +17,7 @@ const ExtraSOID = "soid"
 // the grant token, else client credentials; those need a soid, and a token with
 // a RedirectURL, which came from a user's sign-in, is never refreshed by them.
 func (p *Provider) Request(t bellwether.Token) (*http.Request, error) {
-	c, err := p.check(t)
+	e, err := p.check(t)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (p *Provider) Request(t bellwether.Token) (*http.Request, error) {
 			return nil, err
 		}
 	}
-	return p.post(t, c.Accounts+"/oauth/v2/token", v)
+	return p.post(t, e.Accounts+"/oauth/v2/token", v)
 }
 
 func (p *Provider) clientCredentials(t bellwether.Token, v url.Values) error {
@@ -65,17 +65,17 @@ func (p *Provider) clientCredentials(t bellwether.Token, v url.Values) error {
 }
 
 // check looks at what every token request needs.
-func (p *Provider) check(t bellwether.Token) (Centre, error) {
-	c, ok := p.centre(t)
+func (p *Provider) check(t bellwether.Token) (Endpoints, error) {
+	e, err := p.endpoints(t)
 	switch {
-	case !ok:
-		return c, p.invalid(t, "the accounts URL is not in the table of data centres", "known are "+known(p.centres))
+	case err != nil:
+		return e, err
 	case t.ClientID == "":
-		return c, p.invalid(t, "no client id", "add the client id of the OAuth application")
+		return e, p.invalid(t, "no client id", "add the client id of the OAuth application")
 	case t.ClientSecret.IsZero():
-		return c, p.invalid(t, "no client secret", "add the client secret; each data centre has its own")
+		return e, p.invalid(t, "no client secret", "add the client secret; each data centre has its own")
 	}
-	return c, nil
+	return e, nil
 }
 
 func (p *Provider) invalid(t bellwether.Token, detail, hint string) error {
@@ -101,10 +101,10 @@ func host(base string) string {
 // again. state comes back with the code and must be unguessable. The redirect
 // also names an accounts-server: see ParseDataCenter.
 func (p *Provider) AuthURL(t bellwether.Token, state string) (string, error) {
-	c, ok := p.centre(t)
+	e, err := p.endpoints(t)
 	switch {
-	case !ok:
-		return "", p.invalid(t, "the accounts URL is not in the table of data centres", "known are "+known(p.centres))
+	case err != nil:
+		return "", err
 	case t.ClientID == "" || t.RedirectURL == "" || len(t.Scopes) == 0 || state == "":
 		return "", p.invalid(t, "client id, redirect URL, scopes and state are needed", "fill them")
 	}
@@ -117,5 +117,5 @@ func (p *Provider) AuthURL(t bellwether.Token, state string) (string, error) {
 		"scope":         {strings.Join(t.Scopes, ",")},
 		"state":         {state},
 	}
-	return c.Accounts + "/oauth/v2/auth?" + v.Encode(), nil
+	return e.Accounts + "/oauth/v2/auth?" + v.Encode(), nil
 }

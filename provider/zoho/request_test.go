@@ -82,8 +82,8 @@ func TestDataCentres(t *testing.T) {
 			}
 		})
 	}
-	if n := len(zoho.New(zoho.US).Profile().Hosts); n != len(zoho.Centres()) {
-		t.Errorf("%d hosts for %d data centres", n, len(zoho.Centres()))
+	if n := len(zoho.New(zoho.US).Profile().Hosts); n != len(zoho.DefaultEndpoints()) {
+		t.Errorf("%d hosts for %d data centres", n, len(zoho.DefaultEndpoints()))
 	}
 	for _, name := range []string{"", "ae", "xx", "https://accounts.zoho.ae", "https://accounts.zoho.com.evil.example", "http://accounts.zoho.com"} {
 		if got, err := zoho.ParseDataCenter(name); !errors.Is(err, bellwether.ErrInvalid) {
@@ -196,8 +196,8 @@ func TestProfile(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	local := zoho.Centre{Code: "test", Accounts: "http://127.0.0.1:9999", API: []string{"http://127.0.0.1:9998"}}
-	p, err := zoho.NewWith(zoho.Config{Name: "zoho-test", Centres: []zoho.Centre{local}, AllowHTTP: true})
+	local := zoho.Endpoints{DataCenter: "test", Accounts: "http://127.0.0.1:9999", API: []string{"http://127.0.0.1:9998"}}
+	p, err := zoho.NewWith(zoho.Config{Name: "zoho-test", Endpoints: []zoho.Endpoints{local}, AllowHTTP: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,20 +211,20 @@ func TestConfig(t *testing.T) {
 	tok := row()
 	tok.AccountsURL = "https://accounts.zoho.com"
 	if _, err := p.Request(tok); !errors.Is(err, bellwether.ErrInvalid) {
-		t.Errorf("a centre that was replaced: %v, want ErrInvalid", err)
+		t.Errorf("a data centre that was replaced: %v, want ErrInvalid", err)
 	}
-	if _, err := zoho.NewWith(zoho.Config{Centres: append(zoho.Centres(), local), AllowHTTP: true, Home: "test"}); err != nil {
-		t.Errorf("a centre more: %v", err)
+	if _, err := zoho.NewWith(zoho.Config{Endpoints: append(zoho.DefaultEndpoints(), local), AllowHTTP: true, Home: "test"}); err != nil {
+		t.Errorf("a data centre more: %v", err)
 	}
 	for name, cfg := range map[string]zoho.Config{
-		"http":          {Centres: []zoho.Centre{local}},
-		"no API":        {Centres: []zoho.Centre{{Code: "x", Accounts: "https://x.example"}}},
-		"API with path": {Centres: []zoho.Centre{{Code: "x", Accounts: "https://x.example", API: []string{"https://x.example/crm"}}}},
-		"no code":       {Centres: []zoho.Centre{{Accounts: "https://x.example", API: []string{"https://x.example"}}}},
-		"no centre":     {Centres: []zoho.Centre{}},
-		"twice":         {Centres: append(zoho.Centres(), zoho.Centres()[3])},
-		"home":          {Home: "ae"},
-		"name":          {Name: "Zoho"},
+		"http":           {Endpoints: []zoho.Endpoints{local}},
+		"no API":         {Endpoints: []zoho.Endpoints{{DataCenter: "x", Accounts: "https://x.example"}}},
+		"API with path":  {Endpoints: []zoho.Endpoints{{DataCenter: "x", Accounts: "https://x.example", API: []string{"https://x.example/crm"}}}},
+		"no code":        {Endpoints: []zoho.Endpoints{{Accounts: "https://x.example", API: []string{"https://x.example"}}}},
+		"no data centre": {Endpoints: []zoho.Endpoints{}},
+		"twice":          {Endpoints: append(zoho.DefaultEndpoints(), zoho.DefaultEndpoints()[3])},
+		"home":           {Home: "ae"},
+		"name":           {Name: "Zoho"},
 	} {
 		if _, err := zoho.NewWith(cfg); !errors.Is(err, bellwether.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -14,9 +14,9 @@ import (
 // where Zoho's pages write it into the URL. Revoking a refresh token ends its
 // access tokens too.
 func (p *Provider) RevokeRequest(t bellwether.Token) (*http.Request, error) {
-	c, ok := p.centre(t)
-	if !ok {
-		return nil, p.invalid(t, "the accounts URL is not in the table of data centres", "known are "+known(p.centres))
+	e, err := p.endpoints(t)
+	if err != nil {
+		return nil, err
 	}
 	token := t.RefreshToken
 	if token.IsZero() {
@@ -25,7 +25,7 @@ func (p *Provider) RevokeRequest(t bellwether.Token) (*http.Request, error) {
 	if token.IsZero() {
 		return nil, p.invalid(t, "neither refresh token nor access token", "there is nothing to revoke; delete the token")
 	}
-	return p.post(t, c.Accounts+"/oauth/v2/token/revoke", url.Values{"token": {token.Reveal()}})
+	return p.post(t, e.Accounts+"/oauth/v2/token/revoke", url.Values{"token": {token.Reveal()}})
 }
 
 // ParseRevoke implements bellwether.Revoker. Status 400 says that the token was

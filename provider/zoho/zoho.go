@@ -33,25 +33,26 @@ type Config struct {
 	// Name is what Token.Provider says; blank is "zoho".
 	Name string
 	// Home is the data centre of tokens without an AccountsURL; blank is the first
-	// of Centres.
+	// of Endpoints.
 	Home DataCenter
-	// Centres replaces Zoho's table; nil is Centres(), which may be appended to.
-	Centres []Centre
+	// Endpoints is the table of data centres; nil is DefaultEndpoints(), which may
+	// be appended to.
+	Endpoints []Endpoints
 	// Scopes are asked for with client credentials when a token has none.
 	Scopes []string
 	// SOID names the organisation of client credentials (soid), e.g.
 	// "ZohoCRM.60001", for tokens without Extra["soid"].
 	SOID string
-	// AllowHTTP permits http URLs in Centres, for tests on loopback.
+	// AllowHTTP permits http URLs in Endpoints, for tests on loopback.
 	AllowHTTP bool
 }
 
 // A Provider is Zoho. It is immutable and safe for concurrent use.
 type Provider struct {
-	cfg     Config
-	centres []Centre
-	home    Centre
-	hosts   []string
+	cfg   Config
+	table []Endpoints // cfg.Endpoints in normal form
+	home  Endpoints
+	hosts []string
 }
 
 // New returns Zoho with dc as the data centre of tokens that name none. It
@@ -69,31 +70,31 @@ func NewWith(cfg Config) (*Provider, error) {
 	if cfg.Name == "" {
 		cfg.Name = "zoho"
 	}
-	if cfg.Centres == nil {
-		cfg.Centres = Centres()
+	if cfg.Endpoints == nil {
+		cfg.Endpoints = DefaultEndpoints()
 	}
 	cfg.Scopes = slices.Clone(cfg.Scopes)
-	centres, err := normal(cfg.Centres, cfg.AllowHTTP)
+	table, err := normal(cfg.Endpoints, cfg.AllowHTTP)
 	if err == nil {
 		err = wire.CheckName(cfg.Name)
 	}
 	if err != nil {
 		return nil, &bellwether.Error{Kind: bellwether.ErrInvalid, Op: "zoho provider", Err: err}
 	}
-	p := &Provider{cfg: cfg, centres: centres}
+	p := &Provider{cfg: cfg, table: table}
 	at := 0
 	if cfg.Home != "" {
-		at = slices.IndexFunc(centres, func(c Centre) bool { return c.Code == cfg.Home })
+		at = slices.IndexFunc(table, func(e Endpoints) bool { return e.DataCenter == cfg.Home })
 	}
-	if at < 0 || len(centres) == 0 {
+	if at < 0 || len(table) == 0 {
 		return nil, &bellwether.Error{
 			Kind: bellwether.ErrInvalid, Op: "zoho provider",
-			Detail: "the home data centre is not in the table", Hint: "known are " + known(centres),
+			Detail: "the home data centre is not in the table", Hint: "known are " + known(table),
 		}
 	}
-	p.home = centres[at]
-	for _, c := range centres {
-		p.hosts = append(p.hosts, host(c.Accounts))
+	p.home = table[at]
+	for _, e := range table {
+		p.hosts = append(p.hosts, host(e.Accounts))
 	}
 	return p, nil
 }
@@ -118,15 +119,15 @@ func (p *Provider) Profile() bellwether.Profile {
 	}
 }
 
-// centre returns the data centre that t selects.
-func (p *Provider) centre(t bellwether.Token) (Centre, bool) {
+// endpoints returns those of the data centre that t selects.
+func (p *Provider) endpoints(t bellwether.Token) (Endpoints, error) {
 	if t.AccountsURL == "" {
-		return p.home, true
+		return p.home, nil
 	}
 	base, err := wire.Base(t.AccountsURL, p.cfg.AllowHTTP)
-	at := slices.IndexFunc(p.centres, func(c Centre) bool { return err == nil && c.Accounts == base })
+	at := slices.IndexFunc(p.table, func(e Endpoints) bool { return err == nil && e.Accounts == base })
 	if at < 0 {
-		return Centre{}, false
+		return Endpoints{}, p.invalid(t, "the accounts URL is not in the table of data centres", "known are "+known(p.table))
 	}
-	return p.centres[at], true
+	return p.table[at], nil
 }

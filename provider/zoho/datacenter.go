@@ -16,7 +16,7 @@ type DataCenter string
 
 // Zoho's data centres. The United Arab Emirates (accounts.zoho.ae) are left out:
 // no page of Zoho's that we know confirms their hosts, and an accounts host
-// receives client secrets. Who needs them adds a Centre to Config.
+// receives client secrets. Who needs them adds Endpoints to Config.
 const (
 	US DataCenter = "us"
 	EU DataCenter = "eu"
@@ -29,20 +29,20 @@ const (
 	UK DataCenter = "uk"
 )
 
-// A Centre is a data centre's hosts, as base URLs. API lists what an answer's
-// api_domain may be.
-type Centre struct {
-	Code     DataCenter
-	Accounts string
-	API      []string
+// Endpoints are the hosts of a data centre, as base URLs. API lists what an
+// answer's api_domain may be.
+type Endpoints struct {
+	DataCenter DataCenter
+	Accounts   string
+	API        []string
 }
 
-// Centres returns Zoho's data centres. Hosts: the constants of Zoho's CRM SDKs;
-// uk from zoho.com/accounts/protocol/oauth/multi-dc.
-func Centres() []Centre {
-	var out []Centre
-	for _, c := range []struct {
-		code          DataCenter
+// DefaultEndpoints returns those of Zoho's data centres, US first. Hosts: the
+// constants of Zoho's CRM SDKs; uk from zoho.com/accounts/protocol/oauth/multi-dc.
+func DefaultEndpoints() []Endpoints {
+	var out []Endpoints
+	for _, e := range []struct {
+		dc            DataCenter
 		accounts, api string
 	}{
 		{US, "accounts.zoho.com", "zohoapis.com"},
@@ -55,8 +55,8 @@ func Centres() []Centre {
 		{SA, "accounts.zoho.sa", "zohoapis.sa"},
 		{UK, "accounts.zoho.uk", "zohoapis.uk"},
 	} {
-		out = append(out, Centre{c.code, "https://" + c.accounts, []string{
-			"https://www." + c.api, "https://sandbox." + c.api, "https://developer." + c.api,
+		out = append(out, Endpoints{e.dc, "https://" + e.accounts, []string{
+			"https://www." + e.api, "https://sandbox." + e.api, "https://developer." + e.api,
 		}})
 	}
 	return out
@@ -68,50 +68,50 @@ func Centres() []Centre {
 // asking here.
 func ParseDataCenter(s string) (DataCenter, error) {
 	base, _ := wire.Base(s, false)
-	for _, c := range Centres() {
-		if DataCenter(strings.ToLower(s)) == c.Code || base == c.Accounts {
-			return c.Code, nil
+	for _, e := range DefaultEndpoints() {
+		if DataCenter(strings.ToLower(s)) == e.DataCenter || base == e.Accounts {
+			return e.DataCenter, nil
 		}
 	}
 	return "", &bellwether.Error{
 		Kind: bellwether.ErrInvalid, Op: "zoho data centre",
-		Detail: "unknown data centre", Hint: "known are " + known(Centres()),
+		Detail: "unknown data centre", Hint: "known are " + known(DefaultEndpoints()),
 	}
 }
 
 // known lists the codes and accounts URLs for hints.
-func known(centres []Centre) string {
+func known(table []Endpoints) string {
 	var names []string
-	for _, c := range centres {
-		names = append(names, fmt.Sprintf("%s (%s)", c.Code, c.Accounts))
+	for _, e := range table {
+		names = append(names, fmt.Sprintf("%s (%s)", e.DataCenter, e.Accounts))
 	}
 	return strings.Join(names, ", ")
 }
 
-// normal returns centres with every URL checked and in normal form.
-func normal(centres []Centre, allowHTTP bool) ([]Centre, error) {
-	var out []Centre
-	for _, c := range centres {
-		accounts, err := wire.Base(c.Accounts, allowHTTP)
+// normal returns the table with every URL checked and in normal form.
+func normal(table []Endpoints, allowHTTP bool) ([]Endpoints, error) {
+	var out []Endpoints
+	for _, e := range table {
+		accounts, err := wire.Base(e.Accounts, allowHTTP)
 		if err != nil {
-			return nil, fmt.Errorf("accounts URL of %q: %w", c.Code, err)
+			return nil, fmt.Errorf("accounts URL of %q: %w", e.DataCenter, err)
 		}
-		n := Centre{Code: c.Code, Accounts: accounts}
-		for _, api := range c.API {
+		n := Endpoints{DataCenter: e.DataCenter, Accounts: accounts}
+		for _, api := range e.API {
 			base, err := wire.Base(api, allowHTTP)
 			if err != nil {
-				return nil, fmt.Errorf("API URL of %q: %w", c.Code, err)
+				return nil, fmt.Errorf("API URL of %q: %w", e.DataCenter, err)
 			}
 			n.API = append(n.API, base)
 		}
-		twice := func(o Centre) bool { return o.Code == n.Code || o.Accounts == n.Accounts }
+		twice := func(o Endpoints) bool { return o.DataCenter == n.DataCenter || o.Accounts == n.Accounts }
 		switch {
-		case c.Code == "":
+		case e.DataCenter == "":
 			return nil, errors.New("a data centre without a code")
 		case len(n.API) == 0:
-			return nil, fmt.Errorf("data centre %q without an API URL", c.Code)
+			return nil, fmt.Errorf("data centre %q without an API URL", e.DataCenter)
 		case slices.ContainsFunc(out, twice):
-			return nil, fmt.Errorf("data centre %q stands twice", c.Code)
+			return nil, fmt.Errorf("data centre %q stands twice", e.DataCenter)
 		}
 		out = append(out, n)
 	}
