@@ -2,7 +2,7 @@
 // workers share.
 //
 //	export BELLWETHER_REDIS=redis://localhost:6379 BELLWETHER_KEYSET=keyset.json
-//	export BELLWETHER_TOKEN=bot@example.com   # ID or user name, from `bellwether add`
+//	export BELLWETHER_TOKEN=bot@example.com   # user name, from `bellwether add`
 //	worker &
 //	worker &
 //	redis-cli LPUSH {example}:jobs /crm/v8/Contacts/1 /crm/v8/Contacts/2
@@ -69,7 +69,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }() // stores an answer that is on its way
-	t, err := findToken(ctx, store, os.Getenv("BELLWETHER_TOKEN"))
+	t, err := store.Find(ctx, bellwether.Token{UserName: os.Getenv("BELLWETHER_TOKEN")})
 	if err != nil {
 		return err
 	}

@@ -1,40 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/internal/child"
-	"github.com/bellwether-go/bellwether/oauthtest"
-	"github.com/bellwether-go/bellwether/redisstore"
-	"github.com/bellwether-go/bellwether/seal"
+	"github.com/bellwether-go/bellwether/internal/exampletest"
 )
 
-// A worker of the tests is this binary, started again.
-const envReplica = "BELLWETHER_TEST_REPLICA"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(envReplica) != "" {
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { exampletest.Main(m, main) }
 
 // TestWorkersShareOneRefresh runs three worker processes on one row whose access
 // token has yet to come: all jobs are done with one call of the provider. When the
@@ -42,34 +24,32 @@ func TestMain(m *testing.M) {
 func TestWorkersShareOneRefresh(t *testing.T) {
 	const replicas, jobs = 3, 60
 	s := newStage(t)
-	var workers []*worker
+	var workers []*exampletest.Replica
 	for range replicas {
-		workers = append(workers, s.start(t))
+		workers = append(workers, s.Start(t))
 	}
 	for range 2 {
 		for i := range jobs {
 			s.jobs.LPush(t.Context(), waiting, fmt.Sprintf("/crm/v8/Contacts/%d", i))
 		}
 		s.waitDone(t, workers)
-		s.crm.ExpireAccess("")
+		s.CRM.ExpireAccess("")
 	}
-	if got := s.crm.Calls(); got != 2 {
+	if got := s.CRM.Calls(); got != 2 {
 		t.Errorf("%d token calls, want 2: one for the first jobs and one when the API rejected that token", got)
 	}
-	if st := s.crm.Stats(); st.APICalls-st.APIRejected < 2*jobs {
+	if st := s.CRM.Stats(); st.APICalls-st.APIRejected < 2*jobs {
 		t.Errorf("%d of %d API calls rejected, want at least %d that are not", st.APIRejected, st.APICalls, 2*jobs)
 	}
-	// Asked to end as an operator does, they do so in good order.
-	for _, w := range workers {
-		if err := w.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-	}
+	var ends sync.WaitGroup
 	for i, w := range workers {
-		if err := w.cmd.Wait(); err != nil {
-			t.Errorf("worker %d: %v\n%s", i, err, w.log)
-		}
+		ends.Go(func() {
+			if err := w.End(); err != nil {
+				t.Errorf("worker %d: %v\n%s", i, err, w.Output())
+			}
+		})
 	}
+	ends.Wait()
 }
 
 // TestFailedJobComesBack: a job whose API call fails waits again and is done later.
@@ -137,7 +117,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 		"keyset": "BELLWETHER_KEYSET", "Redis": "BELLWETHER_REDIS", "token": "BELLWETHER_TOKEN",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for k, v := range s.env {
+			for k, v := range s.Env {
 				t.Setenv(k, v)
 			}
 			t.Setenv(env, "")
@@ -148,62 +128,25 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A stage is a Redis, a CRM that speaks as Zoho does, and a row that has no access
-// token yet.
 type stage struct {
-	crm  *oauthtest.Server
+	*exampletest.Stage
 	jobs *redis.Client
-	env  map[string]string
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T) stage {
 	t.Helper()
-	mini := miniredis.NewMiniRedis()
-	mini.RequireAuth("secret")
-	if err := mini.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(mini.Close)
-	s := &stage{crm: oauthtest.New(oauthtest.Config{Dialect: oauthtest.Zoho, Latency: 200 * time.Millisecond})}
-	t.Cleanup(s.crm.Close)
-	if _, err := s.crm.Start(); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	s.env = map[string]string{
-		"BELLWETHER_REDIS":     "redis://:secret@" + mini.Addr() + "/0",
-		"BELLWETHER_KEYSET":    filepath.Join(dir, "keyset.json"),
-		"BELLWETHER_PROVIDERS": filepath.Join(dir, "providers.json"),
-		"BELLWETHER_TOKEN":     "bot@example.com",
-	}
-	file := fmt.Sprintf(`{"providers": [{"kind": "zoho", "allow_http": true, "home": "test",
-		"centres": [{"code": "test", "accounts": %q, "api": [%q]}]}]}`, s.crm.URL(), s.crm.URL())
-	if err := os.WriteFile(s.env["BELLWETHER_PROVIDERS"], []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Create(s.env["BELLWETHER_KEYSET"])
+	s := exampletest.New(t)
+	options, err := redis.ParseURL(s.Env["BELLWETHER_REDIS"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := redisstore.Open(t.Context(), s.env["BELLWETHER_REDIS"], redisstore.Config{Sealer: keys})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := store.Save(t.Context(), s.crm.Issue("bot@example.com").Token.WithoutAccessToken()); err != nil {
-		t.Fatal(err)
-	}
-	options, err := redis.ParseURL(s.env["BELLWETHER_REDIS"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.jobs = redis.NewClient(options)
-	t.Cleanup(func() { _ = s.jobs.Close() })
-	return s
+	jobs := redis.NewClient(options)
+	t.Cleanup(func() { _ = jobs.Close() })
+	return stage{s, jobs}
 }
 
 // left is how many jobs are not done.
-func (s *stage) left(t *testing.T) int64 {
+func (s stage) left(t *testing.T) int64 {
 	t.Helper()
 	a, err := s.jobs.LLen(t.Context(), waiting).Result()
 	b, err2 := s.jobs.LLen(t.Context(), taken).Result()
@@ -213,54 +156,16 @@ func (s *stage) left(t *testing.T) int64 {
 	return a + b
 }
 
-func (s *stage) waitDone(t *testing.T, workers []*worker) {
+func (s stage) waitDone(t *testing.T, workers []*exampletest.Replica) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for s.left(t) > 0 {
 		if time.Now().After(deadline) {
 			for _, w := range workers {
-				t.Logf("%s", w.log)
+				t.Log(w.Output())
 			}
 			t.Fatalf("%d jobs are not done", s.left(t))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-type worker struct {
-	cmd *exec.Cmd
-	log *buffer
-}
-
-// buffer is a bytes.Buffer for a process that writes while a test reads.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func (s *stage) start(t *testing.T) *worker {
-	t.Helper()
-	w := &worker{cmd: exec.Command(os.Args[0]), log: new(buffer)}
-	w.cmd.Env = append(os.Environ(), envReplica+"=1")
-	for k, v := range s.env {
-		w.cmd.Env = append(w.cmd.Env, k+"="+v)
-	}
-	w.cmd.Stdout, w.cmd.Stderr = w.log, w.log
-	if err := child.Start(w.cmd); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.cmd.Process.Kill() })
-	return w
 }

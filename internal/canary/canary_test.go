@@ -186,11 +186,11 @@ func (g *ground) appendOnlyFiles() []string {
 func (g *ground) wentEverywhere() {
 	log := string(g.bytes(logLines))
 	for _, what := range []string{
-		"calling", "committing", "refreshed", "refused", "throttled", "unspent", "unknown outcome", "denied", "sign-in required",
-		"commit retried", "served the current token", "an API rejected the token", "request sent again", "revoked", "panicked",
-		"panic in an Observer hook", "events resynchronized", "subscription lost",
+		"calling", "committing", "refreshed", "refused", "throttled", "unspent", "unknown", "denied", "reauth_required",
+		"commit_retried", "served_current", "rejected", "replayed", "revoked", "panicked", "panic in the Observer", "resynced",
+		"subscription lost",
 	} {
-		if !strings.Contains(log, "bellwether: "+what) {
+		if !strings.Contains(log, "bellwether: "+what+`"`) {
 			g.t.Errorf("no path leads to %q", what)
 		}
 	}

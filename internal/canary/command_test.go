@@ -168,7 +168,7 @@ func (g *ground) commands() {
 	g.put(filepath.Join("..", "work", "providers.json"), fmt.Sprintf(`{"providers": [
 		{"name": "idp", "token_url": "%[1]s/token", "revoke_url": "%[1]s/revoke", "allow_http": true},
 		{"name": "zoho", "kind": "zoho", "home": "test", "allow_http": true,
-		 "centres": [{"code": "test", "accounts": "%[2]s", "api": ["%[2]s"]}]}]}`, g.idp.url, g.zoho.url))
+		 "endpoints": [{"data_center": "test", "accounts": "%[2]s", "api": ["%[2]s"]}]}]}`, g.idp.url, g.zoho.url))
 	line := func(prefix string) func(string) string {
 		return func(out string) string {
 			return strings.TrimSuffix(strings.TrimPrefix(out, prefix), "\n")

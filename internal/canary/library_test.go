@@ -56,7 +56,7 @@ func (g *ground) providers() []bellwether.Provider {
 		g.check(err)
 		return p
 	}
-	z, err := zoho.NewWith(zoho.Config{AllowHTTP: true, Centres: []zoho.Centre{{Code: "test", Accounts: g.zoho.url, API: []string{g.zoho.url}}}})
+	z, err := zoho.NewWith(zoho.Config{AllowHTTP: true, Endpoints: []zoho.Endpoints{{DataCenter: "test", Accounts: g.zoho.url, API: []string{g.zoho.url}}}})
 	g.check(err)
 	idp := make("idp", g.idp.tap.addr, oauth.AuthParams, oauth.BodyForm)
 	all := []bellwether.Provider{
@@ -71,16 +71,14 @@ func (g *ground) providers() []bellwether.Provider {
 
 func (g *ground) refresher(store refresh.Backend, apiHosts ...string) *refresh.Refresher {
 	g.t.Helper()
-	told := func(r refresh.Report) { show(g.on(reports), r) }
-	bomb := g.secret("what a hook panics with").Reveal()
+	bomb := g.secret("what an Observer panics with").Reveal()
 	r, err := refresh.New(store, refresh.Config{
 		Providers: g.providers(), Logger: g.log, APIHosts: apiHosts,
-		Observer: refresh.Observer{
-			Waiting: told, Calling: told, Committing: told, Refreshed: told, Adopted: told, Refused: told, Throttled: told,
-			Unspent: told, Unknown: told, Denied: told, Recovering: told, Regressed: told, ReauthRequired: told,
-			CommitRetried: told, CommitSibling: told, CommitStale: told, CommitGone: told, CommitLost: told, LockLost: told,
-			ServedCurrent: told, Rejected: told, Replayed: told, Resynced: told, ClockJumped: told, Panicked: told,
-			Revoked: func(refresh.Report) { panic(bomb) },
+		Observer: func(rep refresh.Report) {
+			if rep.Event == refresh.EventRevoked {
+				panic(bomb)
+			}
+			show(g.on(reports), rep)
 		},
 	})
 	g.check(err)

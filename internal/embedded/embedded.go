@@ -13,7 +13,6 @@ package embedded
 
 import (
 	"crypto/rand"
-	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -30,18 +29,6 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// New returns a server that opens no port: it is reached through Dial.
-func New() (*Server, error) {
-	s := &Server{mini: miniredis.NewMiniRedis(), stop: make(chan struct{})}
-	conn, err := s.mini.Dial() // starts it
-	if err != nil {
-		return nil, err
-	}
-	_ = conn.Close()
-	s.wg.Go(s.expire)
-	return s, nil
-}
-
 // Start returns a server on a free port of the loopback address, for other processes
 // too. It asks for a random password, which URL holds: any user of this machine can
 // connect to the port.
@@ -55,14 +42,11 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-// URL is the redis:// URL of a started server, with the password.
+// URL is the redis:// URL of the server, with the password.
 func (s *Server) URL() string {
 	u := url.URL{Scheme: "redis", User: url.UserPassword("", s.password), Host: s.mini.Addr(), Path: "/0"}
 	return u.String()
 }
-
-// Dial returns a connection in memory. After Start the password is asked for here too.
-func (s *Server) Dial() (net.Conn, error) { return s.mini.Dial() }
 
 // Close ends the server and what it holds.
 func (s *Server) Close() {

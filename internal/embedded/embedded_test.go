@@ -1,8 +1,6 @@
 package embedded
 
 import (
-	"context"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -11,61 +9,45 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-func client(t *testing.T, url string, dial func() (net.Conn, error)) *redis.Client {
+func start(t *testing.T) *Server {
 	t.Helper()
-	o := &redis.Options{Addr: "127.0.0.1:6379"}
-	if url != "" {
-		var err error
-		if o, err = redis.ParseURL(url); err != nil {
-			t.Fatal(err)
-		}
+	s, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func client(t *testing.T, url string) *redis.Client {
+	t.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
 	}
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	if dial != nil {
-		o.Dialer = func(context.Context, string, string) (net.Conn, error) { return dial() }
-	}
 	c := redis.NewClient(o)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
 func TestStartAsksForItsPassword(t *testing.T) {
-	s, err := Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := client(t, s.URL(), nil).Ping(t.Context()).Err(); err != nil {
+	s := start(t)
+	if err := client(t, s.URL()).Ping(t.Context()).Err(); err != nil {
 		t.Errorf("with the password: %v", err)
 	}
 	if !strings.Contains(s.URL(), "@127.0.0.1:") {
 		t.Errorf("the server listens on %s", s.mini.Addr())
 	}
-	stranger := client(t, "redis://"+s.mini.Addr(), nil)
+	stranger := client(t, "redis://"+s.mini.Addr())
 	if err := stranger.Ping(t.Context()).Err(); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
 		t.Errorf("without it: got %v, want NOAUTH", err)
 	}
 }
 
-func TestNewOpensNoPort(t *testing.T) {
-	s, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := client(t, "", s.Dial).Set(t.Context(), "k", "v", 0).Err(); err != nil {
-		t.Error(err)
-	}
-}
-
 // TestKeysExpire would wait for ever on a miniredis whose TTLs nobody moves.
 func TestKeysExpire(t *testing.T) {
-	s, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	c := client(t, "", s.Dial)
+	c := client(t, start(t).URL())
 	if err := c.Set(t.Context(), "short", "v", 50*time.Millisecond).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +79,7 @@ func TestStep(t *testing.T) {
 }
 
 func TestCloseTwice(t *testing.T) {
-	s, err := Start()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := start(t)
 	s.Close()
 	s.Close()
 }

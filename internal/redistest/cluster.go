@@ -27,13 +27,7 @@ type ClusterServers struct {
 // It returns when every node sees every other and all replicas are linked.
 func Cluster(t testing.TB, cfg Config) *ClusterServers {
 	t.Helper()
-	Need(t)
-	c, err := StartCluster(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
+	return forTest(t, StartCluster, cfg)
 }
 
 // StartCluster starts a cluster that a TestMain shares among tests: it takes two
@@ -173,20 +167,10 @@ func (c *ClusterServers) URL() string { return seedURL(c.cfg, c.Addrs(), nil) }
 
 // Options returns fresh client options for this cluster.
 func (c *ClusterServers) Options() *redis.ClusterOptions {
-	o := clientOptions()
-	return &redis.ClusterOptions{
-		Addrs:                 c.Addrs(),
-		Password:              c.cfg.Password,
-		Protocol:              o.Protocol,
-		ContextTimeoutEnabled: o.ContextTimeoutEnabled,
-		DialTimeout:           o.DialTimeout,
-		DialerRetries:         o.DialerRetries,
-		ReadTimeout:           o.ReadTimeout,
-		WriteTimeout:          o.WriteTimeout,
-		// Nothing else makes a client look for the successor of a dead master.
-		ClusterStateReloadInterval: time.Second,
-		MaintNotificationsConfig:   o.MaintNotificationsConfig,
-	}
+	o := clientOptions(c.cfg, c.Addrs()...).Cluster()
+	// Nothing else makes a client look for the successor of a dead master.
+	o.ClusterStateReloadInterval = time.Second
+	return o
 }
 
 // Client returns a client of this cluster that is closed when the test ends.

@@ -43,8 +43,7 @@ func MiniOptions(m *miniredis.Miniredis) *redis.Options {
 // DialOptions returns fresh options of a client that gets its connections from
 // dial, e.g. Proxy.Dial.
 func DialOptions(dial func() (net.Conn, error)) *redis.Options {
-	o := clientOptions()
-	o.Addr = "127.0.0.1:6379" // never dialled; a host name would be resolved
+	o := clientOptions(Config{}, "127.0.0.1:6379").Simple() // never dialled; a host name would be resolved
 	// A caller that waits for a connection takes a timer that go-redis shares
 	// among all clients: fatal when another synctest bubble has used it.
 	o.PoolSize = 1 << 12

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bellwether-go/bellwether/internal/child"
 )
 
 const (
@@ -38,7 +40,8 @@ type process struct {
 	done chan struct{} // closed when the child has ended and was waited for
 }
 
-// launch runs redis-server on the configuration file in dir.
+// launch runs redis-server on the configuration file in dir. Where package child cannot
+// have it killed with this process, a Ctrl-C leaves it running.
 func launch(dir string, args ...string) (*process, error) {
 	out, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -47,7 +50,7 @@ func launch(dir string, args ...string) (*process, error) {
 	defer out.Close()
 	cmd := exec.Command(serverBinary, append([]string{filepath.Join(dir, confFile)}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-	if err := startChild(cmd); err != nil {
+	if err := child.Start(cmd); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, done: make(chan struct{})}

@@ -35,13 +35,7 @@ type SentinelServers struct {
 // Config.Password is that of the data servers; the sentinels have none.
 func Sentinel(t testing.TB, cfg Config) *SentinelServers {
 	t.Helper()
-	Need(t)
-	s, err := StartSentinel(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return s
+	return forTest(t, StartSentinel, cfg)
 }
 
 // StartSentinel starts servers that a TestMain shares among tests: it takes two
@@ -179,18 +173,9 @@ func (s *SentinelServers) URL() string {
 
 // Options returns fresh options of a client that follows the master.
 func (s *SentinelServers) Options() *redis.FailoverOptions {
-	o := clientOptions()
-	return &redis.FailoverOptions{
-		MasterName:            MasterName,
-		SentinelAddrs:         s.Addrs(),
-		Password:              s.cfg.Password,
-		Protocol:              o.Protocol,
-		ContextTimeoutEnabled: o.ContextTimeoutEnabled,
-		DialTimeout:           o.DialTimeout,
-		DialerRetries:         o.DialerRetries,
-		ReadTimeout:           o.ReadTimeout,
-		WriteTimeout:          o.WriteTimeout,
-	}
+	o := clientOptions(s.cfg, s.Addrs()...)
+	o.MasterName = MasterName
+	return o.Failover()
 }
 
 // Client returns a client that follows the master and is closed when the test

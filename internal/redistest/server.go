@@ -42,13 +42,7 @@ type Server struct {
 // Single starts a server for the test, which it skips or fails as Need does.
 func Single(t testing.TB, cfg Config) *Server {
 	t.Helper()
-	Need(t)
-	s, err := StartSingle(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return s
+	return forTest(t, StartSingle, cfg)
 }
 
 // StartSingle starts a server that a TestMain shares among tests. Close ends it.
@@ -153,11 +147,7 @@ func (s *Server) PID() int { return s.proc.pid() }
 
 // Options returns fresh client options for this server: short timeouts that
 // obey the ctx, go-redis' own retries.
-func (s *Server) Options() *redis.Options {
-	o := clientOptions()
-	o.Addr, o.Password = s.Addr(), s.cfg.Password
-	return o
-}
+func (s *Server) Options() *redis.Options { return clientOptions(s.cfg, s.Addr()).Simple() }
 
 // Client returns a client of this server that is closed when the test ends.
 func (s *Server) Client(t testing.TB) *redis.Client {
@@ -219,8 +209,10 @@ func (s *Server) Close() {
 }
 
 // clientOptions are the settings that all clients of this package share.
-func clientOptions() *redis.Options {
-	return &redis.Options{
+func clientOptions(cfg Config, addrs ...string) *redis.UniversalOptions {
+	return &redis.UniversalOptions{
+		Addrs:                 addrs,
+		Password:              cfg.Password,
 		Protocol:              3,
 		ContextTimeoutEnabled: true,
 		DialTimeout:           time.Second,
