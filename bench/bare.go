@@ -41,12 +41,15 @@ type flight struct {
 }
 
 func openBare(ctx context.Context, s setup, m *meter) (source, error) {
+	if len(s.Rows) != 1 {
+		return nil, errors.New("bench: the bare probe knows one token")
+	}
 	client, err := redisstore.Dial(s.Redis)
 	if err != nil {
 		return nil, err
 	}
 	client.AddHook(m)
-	events := client.Subscribe(ctx, s.Row+":ev")
+	events := client.Subscribe(ctx, s.Rows[0]+":ev")
 	if _, err := events.Receive(ctx); err != nil {
 		_ = events.Close()
 		_ = client.Close()
@@ -69,7 +72,7 @@ func (r *bareReplica) warm(ctx context.Context) error {
 	return err
 }
 
-func (r *bareReplica) token(ctx context.Context) (bellwether.Secret, error) {
+func (r *bareReplica) token(ctx context.Context, _ int) (bellwether.Secret, error) {
 	r.mu.Lock()
 	if r.flight == nil {
 		f := &flight{done: make(chan struct{})}
@@ -92,8 +95,8 @@ func (r *bareReplica) token(ctx context.Context) (bellwether.Secret, error) {
 // read is the round trip of a re-read: the row, and the cooldown of its client.
 func (r *bareReplica) read(ctx context.Context) (gen, access, refresh string, err error) {
 	pipe := r.client.Pipeline()
-	row := pipe.HMGet(ctx, r.setup.Row, "gen", "at", "rt")
-	pipe.Get(ctx, r.setup.Row+":cd")
+	row := pipe.HMGet(ctx, r.setup.Rows[0], "gen", "at", "rt")
+	pipe.Get(ctx, r.setup.Rows[0]+":cd")
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return "", "", "", err
 	}
@@ -110,7 +113,7 @@ func (r *bareReplica) fly(ctx context.Context) (string, error) {
 	if err != nil || gen != r.known {
 		return access, err
 	}
-	lock := r.setup.Row + ":l"
+	lock := r.setup.Rows[0] + ":l"
 	mine, err := r.client.SetNX(ctx, lock, "1", 10*time.Second).Result()
 	if err != nil {
 		return "", err
@@ -129,7 +132,7 @@ func (r *bareReplica) fly(ctx context.Context) (string, error) {
 			return access, err
 		}
 	}
-	if err := r.client.HSet(ctx, r.setup.Row, "in", "1").Err(); err != nil {
+	if err := r.client.HSet(ctx, r.setup.Rows[0], "in", "1").Err(); err != nil {
 		return "", err
 	}
 	r.meter.calling()
@@ -139,9 +142,9 @@ func (r *bareReplica) fly(ctx context.Context) (string, error) {
 	}
 	r.meter.committing(time.Now())
 	_, err = r.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, r.setup.Row, "gen", gen+"1", "at", access, "rt", refresh)
+		p.HSet(ctx, r.setup.Rows[0], "gen", gen+"1", "at", access, "rt", refresh)
 		p.Del(ctx, lock)
-		p.Publish(ctx, r.setup.Row+":ev", "1")
+		p.Publish(ctx, r.setup.Rows[0]+":ev", "1")
 		return nil
 	})
 	return access, err

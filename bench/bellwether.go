@@ -18,7 +18,8 @@ type bellwetherReplica struct {
 	client    redis.UniversalClient
 	store     *redisstore.Store
 	refresher *refresh.Refresher
-	row       string
+	rows      []string
+	alive     bool
 }
 
 func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
@@ -26,7 +27,7 @@ func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &bellwetherReplica{client: client, store: store, row: s.Row}
+	r := &bellwetherReplica{client: client, store: store, rows: s.Rows, alive: s.Alive}
 	provider, err := s.Provider.provider()
 	if err != nil {
 		r.close()
@@ -38,11 +39,11 @@ func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
 		CommitBudget: s.Times.CommitBudget,
 		LockTTL:      s.Times.LockTTL,
 		MaxHold:      s.Times.MaxHold,
+		CooldownBase: s.Times.CooldownBase,
+		CooldownCap:  s.Times.CooldownCap,
+		L1Size:       s.L1Size,
 		Logger:       slog.New(slog.DiscardHandler),
-		Observer: refresh.Observer{
-			Calling:    func(refresh.Report) { m.calling() },
-			Committing: func(rep refresh.Report) { m.committing(rep.At) },
-		},
+		Observer:     m.observe,
 	})
 	if err != nil {
 		r.close()
@@ -77,25 +78,32 @@ func openStore(ctx context.Context, url, namespace string, keyset []byte, hook r
 	return client, store, nil
 }
 
-// warm waits until the replica holds the short-lived token that was saved: the message
-// that tells of it may be on its way.
+// warm reads every row. It waits until the replica holds the short-lived tokens that
+// were saved: the message that tells of one may be on its way.
 func (r *bellwetherReplica) warm(ctx context.Context) error {
-	for begun := time.Now(); ; {
-		a, err := r.refresher.Get(ctx, r.row, refresh.Want{})
-		if err != nil || time.Until(a.ExpiresAt) <= mostLife {
-			return err
-		}
-		if time.Since(begun) > shortLife {
-			return errLate
-		}
-		if err := sleep(ctx, time.Millisecond); err != nil {
-			return err
+	begun := time.Now()
+	for _, row := range r.rows {
+		for {
+			a, err := r.refresher.Get(ctx, row, refresh.Want{})
+			if err != nil {
+				return err
+			}
+			if r.alive || time.Until(a.ExpiresAt) <= mostLife {
+				break
+			}
+			if time.Since(begun) > shortLife {
+				return errLate
+			}
+			if err := sleep(ctx, time.Millisecond); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
-func (r *bellwetherReplica) token(ctx context.Context) (bellwether.Secret, error) {
-	a, err := r.refresher.Get(ctx, r.row, refresh.Want{})
+func (r *bellwetherReplica) token(ctx context.Context, row int) (bellwether.Secret, error) {
+	a, err := r.refresher.Get(ctx, r.rows[row], refresh.Want{})
 	return a.Token, err
 }
 

@@ -80,6 +80,7 @@ func (f *fleet) start(exe string, number int, s setup) error {
 	r.in, r.orders = in, json.NewEncoder(in)
 	f.replicas = append(f.replicas, r)
 	f.wg.Go(func() { f.listen(r, out) })
+	s.Number = number
 	return r.tell(s)
 }
 
@@ -155,7 +156,7 @@ func (f *fleet) await(ctx context.Context, word newsWord, aside func(news) error
 		}
 		switch {
 		case n.Word == newsFailed:
-			return nil, &bellwether.Error{Op: "demo", Detail: fmt.Sprintf("replica %d failed: %s", n.replica.number, n.Err)}
+			return nil, &bellwether.Error{Op: "run", Detail: fmt.Sprintf("replica %d failed: %s", n.replica.number, n.Err)}
 		case n.Word == newsGone && !n.replica.killed:
 			return nil, n.replica.lost()
 		case n.Word == word:

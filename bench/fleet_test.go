@@ -52,7 +52,7 @@ func TestFleetKilledReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close(t.Context())
-	f, err := startFleet(t.Context(), 2, setup{Source: SourceBare, Redis: g.url, Row: g.plainKey("row")})
+	f, err := startFleet(t.Context(), 2, setup{Source: SourceBare, Redis: g.url, Rows: []string{g.plainKey("row")}})
 	if err != nil {
 		t.Fatal(err)
 	}

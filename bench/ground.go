@@ -31,11 +31,13 @@ type ground struct {
 	mini      *embedded.Server // nil: the Redis is somebody's
 	client    redis.UniversalClient
 	store     *redisstore.Store
+	// disposable: the servers end with the scenario, and what was written with them.
+	disposable bool
 }
 
 // openGround connects to the Redis of url, or starts one for a blank url.
 func openGround(ctx context.Context, url string) (*ground, error) {
-	g := &ground{url: url, namespace: "demo-" + strings.ToLower(rand.Text()[:12])}
+	g := &ground{url: url, namespace: "bench-" + strings.ToLower(rand.Text()[:12])}
 	if err := g.open(ctx); err != nil {
 		g.close(ctx)
 		return nil, err
@@ -60,7 +62,7 @@ func (g *ground) open(ctx context.Context) error {
 
 // newKeyset returns the content of a fresh keyset file.
 func newKeyset() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "bellwether-demo-")
+	dir, err := os.MkdirTemp("", "bellwether-bench-")
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +80,7 @@ func (g *ground) close(ctx context.Context) error {
 	var err error
 	if g.store != nil {
 		_ = g.store.Close()
-		if g.mini == nil {
+		if g.mini == nil && !g.disposable {
 			err = g.clean(ctx)
 		}
 		_ = g.client.Close()
@@ -101,7 +103,7 @@ func (g *ground) clean(ctx context.Context) error {
 		err = unlink(ctx, g.client, pattern)
 	}
 	if err != nil {
-		return &bellwether.Error{Kind: bellwether.ErrUnavailable, Op: "demo", Detail: "the demo's keys could not be removed", Err: err,
+		return &bellwether.Error{Kind: bellwether.ErrUnavailable, Op: "bench", Detail: "the keys that were written could not be removed", Err: err,
 			Hint: "delete the keys that match " + pattern}
 	}
 	return nil
@@ -129,50 +131,152 @@ func (g *ground) lockKey(row string) string {
 	return fmt.Sprintf("bw1:%s:{%04x}:l:%s", g.namespace, h.Sum32()%1024, row)
 }
 
-// seed stores a token as a source of this kind expects it, expired, and returns where.
-func (g *ground) seed(ctx context.Context, kind Source, t bellwether.Token) (row string, err error) {
+// seed stores token n as a source of this kind expects it, and returns where. It has
+// expired unless it is to be alive.
+func (g *ground) seed(ctx context.Context, kind Source, n int, t bellwether.Token, alive bool) (row string, err error) {
 	switch kind {
-	case SourceShared:
-		row = g.plainKey("token")
-		return row, g.seedShared(ctx, row, t)
+	case SourceBellwether, SourceHMGet:
+		if !alive {
+			t.AccessToken, t.IssuedAt, t.ExpiresAt = bellwether.Secret{}, time.Time{}, time.Time{}
+		}
+		saved, err := g.store.Save(ctx, t)
+		return saved.ID, err
 	case SourceBare:
 		row = g.plainKey("row")
 		return row, g.client.HSet(ctx, row, "gen", "1", "at", "expired", "rt", t.RefreshToken.Reveal()).Err()
 	default:
-		t.AccessToken, t.IssuedAt, t.ExpiresAt = bellwether.Secret{}, time.Time{}, time.Time{}
-		saved, err := g.store.Save(ctx, t)
-		return saved.ID, err
+		row = g.plainKey(fmt.Sprintf("token-%s-%d", kind, n))
+		o := plainToken(t)
+		if !alive {
+			o.Expiry = time.Now().Add(-time.Minute)
+		}
+		return row, g.setPlain(ctx, row, o)
 	}
 }
 
-// seedShared writes the JSON of an oauth2.Token, as x/oauth2's users keep it.
-func (g *ground) seedShared(ctx context.Context, key string, t bellwether.Token) error {
-	b, err := json.Marshal(oauth2.Token{
-		AccessToken:  "expired",
-		RefreshToken: t.RefreshToken.Reveal(),
-		TokenType:    t.TokenType,
-		Expiry:       time.Now().Add(-time.Minute),
-	})
+// setPlain writes the JSON of an oauth2.Token, as x/oauth2's users keep it.
+func (g *ground) setPlain(ctx context.Context, key string, t *oauth2.Token) error {
+	b, err := json.Marshal(t)
 	if err != nil {
 		return err
 	}
 	return g.client.Set(ctx, key, b, 0).Err()
 }
 
-// expire gives the row an access token that lives for life on Redis's clock.
+// replace stores the token of a new grant over a row.
+func (g *ground) replace(ctx context.Context, kind Source, row string, t bellwether.Token) error {
+	if kind == SourceBellwether {
+		t.ID = row
+		_, err := g.store.Save(ctx, t)
+		return err
+	}
+	return g.setPlain(ctx, row, plainToken(t))
+}
+
+// refreshToken is that of a row.
+func (g *ground) refreshToken(ctx context.Context, kind Source, row string) (bellwether.Secret, error) {
+	if kind == SourceBellwether {
+		t, err := g.store.FindByID(ctx, row)
+		return t.RefreshToken, err
+	}
+	t, err := g.plain(ctx, row)
+	if err != nil {
+		return bellwether.Secret{}, err
+	}
+	return bellwether.NewSecret(t.RefreshToken), nil
+}
+
+// plainToken is what x/oauth2 keeps of a token.
+func plainToken(t bellwether.Token) *oauth2.Token {
+	return &oauth2.Token{AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(), TokenType: t.TokenType, Expiry: t.ExpiresAt}
+}
+
+// plain reads what setPlain wrote.
+func (g *ground) plain(ctx context.Context, key string) (*oauth2.Token, error) {
+	b, err := g.client.Get(ctx, key).Bytes()
+	if err != nil {
+		return nil, err
+	}
+	t := new(oauth2.Token)
+	return t, json.Unmarshal(b, t)
+}
+
+// expirePlain ends a token that is not Bellwether's. The bare probe takes any for ended.
+func (g *ground) expirePlain(ctx context.Context, kind Source, key string) error {
+	if kind == SourceBare {
+		return nil
+	}
+	t, err := g.plain(ctx, key)
+	if err != nil {
+		return err
+	}
+	t.Expiry = time.Now().Add(-time.Minute)
+	return g.setPlain(ctx, key, t)
+}
+
+// expire gives the row an access token that lives for life on Redis's clock; one of
+// no life has ended.
 func (g *ground) expire(ctx context.Context, row string, life time.Duration) (ends time.Time, err error) {
 	now, ok := g.store.Now()
 	if !ok {
 		return time.Time{}, fmt.Errorf("bench: Redis's clock is not known")
 	}
 	ends = now.Add(life)
+	issued := now
+	if life <= 0 {
+		issued = ends.Add(-time.Second)
+	}
 	_, err = g.store.Save(ctx, bellwether.Token{
 		ID:          row,
 		AccessToken: bellwether.NewSecret("short-" + rand.Text()),
-		IssuedAt:    now,
+		IssuedAt:    issued,
 		ExpiresAt:   ends,
 	})
 	return ends, err
+}
+
+// oauth2Early is how long before its end x/oauth2 takes a token for ended.
+const oauth2Early = 10 * time.Second
+
+// shorten lets a token end after left, on Redis's clock, at the end of a life that is
+// lives times as long.
+func (g *ground) shorten(ctx context.Context, kind Source, row string, t bellwether.Token, left time.Duration, lives float64) error {
+	now, ok := g.store.Now()
+	if !ok {
+		return fmt.Errorf("bench: Redis's clock is not known")
+	}
+	ends := now.Add(left)
+	if kind != SourceBellwether {
+		return g.setPlain(ctx, row, &oauth2.Token{AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(), TokenType: t.TokenType, Expiry: ends})
+	}
+	_, err := g.store.Save(ctx, bellwether.Token{
+		ID:          row,
+		AccessToken: t.AccessToken,
+		IssuedAt:    ends.Add(-time.Duration(lives * float64(left))),
+		ExpiresAt:   ends,
+	})
+	return err
+}
+
+// accessTokens are those stored at present.
+func (g *ground) accessTokens(ctx context.Context, kind Source, rows []string) ([]bellwether.Secret, error) {
+	var tokens []bellwether.Secret
+	for _, row := range rows {
+		if kind == SourceBellwether {
+			s, err := g.store.Peek(ctx, row, "")
+			if err != nil {
+				return nil, err
+			}
+			tokens = append(tokens, s.AccessToken)
+			continue
+		}
+		t, err := g.plain(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, bellwether.NewSecret(t.AccessToken))
+	}
+	return tokens, nil
 }
 
 // untilPast is how long it is until an instant of Redis's clock is over.

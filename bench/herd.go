@@ -6,27 +6,24 @@ import (
 	"time"
 )
 
-// Source says where the callers of a replica get their token.
-type Source string
-
-// The sources.
-const (
-	SourceShared     Source = "shared"     // x/oauth2 over a shared store
-	SourceBellwether Source = "bellwether" // refresh.Refresher over redisstore
-	SourceBare       Source = "bare"       // the round trips of SourceBellwether and nothing else
-)
-
 // A Plan describes a herd.
 type Plan struct {
 	Source   Source
 	Replicas int
 	Callers  int           // in each
+	Leavers  int           // in each, beside those: they ask first and soon give up; nobody counts them
+	Tokens   int           // shared by all, callers spread over them; default 1
 	Latency  time.Duration // of the provider
 	Profile  string        // one of Profiles
-	Times    Times         // zero values are refresh's own defaults
+	Expiry   Expiry
+	Times    Times // zero values are refresh's own defaults
+	L1Size   int   // of SourceBellwether, as in refresh.Config
 	// KillHolder kills the replica that leads, once, while the provider holds its call.
 	// Such a herd has one round.
 	KillHolder bool
+	// SignIn stores the token of a new grant, once a round, while the provider holds the
+	// call that refreshes the old one.
+	SignIn bool
 }
 
 func (p Plan) mode() Mode {

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bellwether-go/bellwether/internal/redistest"
 )
 
 // TestInterrupt presses Ctrl-C while a herd waits: the demo and all its replicas must
@@ -83,6 +87,27 @@ func TestParentKilled(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("process %d outlives its parent", pid)
 			}
+		}
+	}
+}
+
+// TestSuiteInterrupted: Ctrl-C under load leaves no replica and no server behind.
+func TestSuiteInterrupted(t *testing.T) {
+	redistest.Need(t)
+	for scenario, after := range map[string]time.Duration{
+		"steady":   2 * time.Second,
+		"failover": 5 * time.Second,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(after, cancel)
+		begun := time.Now()
+		_, err := RunSuite(ctx, SuiteOptions{Scenarios: []string{scenario}, Sources: []Source{SourceBellwether},
+			Settings: Settings{Replicas: 2, Rate: 50, For: time.Minute}})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v after %v", scenario, err, time.Since(begun))
+		}
+		if left := children(t, os.Getpid()); len(left) > 0 {
+			t.Errorf("%s: processes %v are still there", scenario, left)
 		}
 	}
 }

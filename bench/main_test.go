@@ -2,9 +2,12 @@ package bench
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -39,6 +42,11 @@ func TestMain(m *testing.M) {
 		_, err := Run(ctx, small, NewText(os.Stdout, false))
 		fmt.Println("ended:", err)
 	default:
+		// Scenarios spend most of their time waiting.
+		flag.Parse()
+		if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 }

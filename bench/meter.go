@@ -9,19 +9,25 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 // A meter counts what a replica sends to Redis and notes when it first was about to
 // write a new token. As a go-redis hook it sees every command at the client, on every
 // kind of server alike.
 type meter struct {
-	calling func() // a token request is about to be sent
+	calling func() // a token request is about to be sent; set by the worker
 
 	mu       sync.Mutex
 	release  time.Time
 	commit   time.Time // zero: not yet
 	commands map[string]int64
+	marks    []mark
 }
+
+// mostMarks bounds the marks of one round: a baseline may call for each caller.
+const mostMarks = 64
 
 var _ redis.Hook = (*meter)(nil)
 
@@ -32,7 +38,19 @@ var uncounted = []string{"hello", "auth", "select", "client", "ping", "time", "s
 func (m *meter) reset(release time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.release, m.commit, m.commands = release, time.Time{}, nil
+	m.release, m.commit, m.commands, m.marks = release, time.Time{}, nil, nil
+}
+
+// observe is told what a Refresher does.
+func (m *meter) observe(rep refresh.Report) {
+	switch rep.Event {
+	case refresh.EventCalling:
+		m.calling()
+	case refresh.EventCommitting:
+		m.committing(rep.At)
+	default:
+		m.mark(string(rep.Event), rep.At)
+	}
 }
 
 // committing notes the first write of a new token.
@@ -42,6 +60,27 @@ func (m *meter) committing(at time.Time) {
 	if m.commit.IsZero() {
 		m.commit = at
 	}
+	m.note("committing", at)
+}
+
+// mark keeps what happened for the timeline.
+func (m *meter) mark(what string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note(what, at)
+}
+
+// note needs the mutex.
+func (m *meter) note(what string, at time.Time) {
+	if len(m.marks) < mostMarks {
+		m.marks = append(m.marks, mark{what, at.Sub(m.release)})
+	}
+}
+
+func (m *meter) marked() []mark {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.marks)
 }
 
 // committed is when that was, since the release; negative for never.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bellwether-go/bellwether/bench/report"
 )
 
 // NewText returns a Narrator that tells a run in plain words. On a terminal the
@@ -117,11 +119,11 @@ func table(without, with Result) string {
 	})
 	for _, p := range []struct {
 		name string
-		of   func(Percentiles) float64
+		of   func(report.Percentiles) float64
 	}{
-		{"p50", func(p Percentiles) float64 { return p.P50 }},
+		{"p50", func(p report.Percentiles) float64 { return p.P50 }},
 		{"p99", p99},
-		{"max", func(p Percentiles) float64 { return p.Max }},
+		{"max", func(p report.Percentiles) float64 { return p.Max }},
 	} {
 		row("extra wait "+p.name, func(r Result) string { return cell(r.ExtraWait, p.of) })
 	}
@@ -142,9 +144,9 @@ func table(without, with Result) string {
 	return b.String()
 }
 
-func p99(p Percentiles) float64 { return p.P99 }
+func p99(p report.Percentiles) float64 { return p.P99 }
 
-func cell(p *Percentiles, of func(Percentiles) float64) string {
+func cell(p *report.Percentiles, of func(report.Percentiles) float64) string {
 	if p == nil {
 		return "-"
 	}

@@ -12,23 +12,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/report"
 )
 
 var (
 	resultWithout = Result{
 		Mode: ModeWithout, Replicas: 8, Callers: 250, ProviderCalls: 8, Replays: 7, FailedCallers: 2000,
-		Handover:  &Percentiles{0.5, 9.7, 10},
-		ExtraWait: &Percentiles{1012, 1020.4, 2021.375}, RedisCommands: 17,
+		Handover:  &report.Percentiles{P50: 0.5, P99: 9.7, Max: 10},
+		ExtraWait: &report.Percentiles{P50: 1012, P99: 1020.4, Max: 2021.375}, RedisCommands: 17,
 		Story: Story{Failures: map[string]int{"refused": 1999, "invalid_grant": 1}},
 	}
 	resultWith = Result{
 		Mode: ModeBellwether, Replicas: 8, Callers: 250, ProviderCalls: 1, GrantAlive: true,
-		Handover:  &Percentiles{1, 2.25, 3},
-		ExtraWait: &Percentiles{9.5, 12, 13}, RedisCommands: 70,
+		Handover:  &report.Percentiles{P50: 1, P99: 2.25, Max: 3},
+		ExtraWait: &report.Percentiles{P50: 9.5, P99: 12, Max: 13}, RedisCommands: 70,
 	}
 	resultKilled = Result{
 		Mode: ModeHolderKilled, Replicas: 8, Callers: 250, ProviderCalls: 2, GrantAlive: true,
-		ExtraWait: &Percentiles{3000, 3001, 3002}, RedisCommands: 130,
+		ExtraWait: &report.Percentiles{P50: 3000, P99: 3001, Max: 3002}, RedisCommands: 130,
 		Story: Story{Killed: 3, KilledPID: 42, LockLeft: 2980 * time.Millisecond, NextCall: 2990 * time.Millisecond},
 	}
 )

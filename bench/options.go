@@ -49,6 +49,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, invalid(fmt.Sprintf("use %d to %d", minReplicas, maxReplicas), "%d replicas", o.Replicas)
 	case o.Callers < 1 || o.Callers > maxCallers:
 		return o, invalid(fmt.Sprintf("use 1 to %d", maxCallers), "%d callers", o.Callers)
+	case o.Replicas*o.Callers > maxAllCallers:
+		return o, invalid(fmt.Sprintf("use %d or fewer", maxAllCallers), "%d callers in %d replicas are %d", o.Callers, o.Replicas, o.Replicas*o.Callers)
 	case o.Latency < 0 || o.Latency > maxLatency:
 		return o, invalid(fmt.Sprintf("use at most %v", maxLatency), "a provider latency of %v", o.Latency)
 	case o.Timeout < 0:
@@ -57,12 +59,17 @@ func (o Options) withDefaults() (Options, error) {
 		return o, invalid("use "+strings.Join(Profiles(), ", "), "profile %q", o.Profile)
 	}
 	if o.Redis != "" {
-		if u, err := url.Parse(o.Redis); err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+		if !validRedisURL(o.Redis) {
 			// Neither the URL nor the parser's error is quoted: both hold the password.
 			return o, invalid("write it as redis://user:password@host:6379/0", "the Redis URL is not understood")
 		}
 	}
 	return o, nil
+}
+
+func validRedisURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme)
 }
 
 // grace is how long a used refresh token stays usable in profile grace.
@@ -71,6 +78,7 @@ const grace = 30 * time.Second
 // Times are the settings of refresh.Config that a run scales down.
 type Times struct {
 	CallTimeout, CommitBudget, LockTTL, MaxHold time.Duration
+	CooldownBase, CooldownCap                   time.Duration
 }
 
 // demoTimes let a killed holder be replaced within seconds.

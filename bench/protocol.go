@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/oauthtest"
 	"github.com/bellwether-go/bellwether/provider/oauth"
 	"github.com/bellwether-go/bellwether/provider/zoho"
@@ -17,16 +18,20 @@ const WorkerCommand = "bench-worker"
 
 // A setup is the first line that a replica reads. It holds secrets.
 type setup struct {
+	Number    int // of the replica, from 1
 	Source    Source
 	Callers   int
+	Leavers   int
 	Redis     string
 	Namespace string
-	Row       string // id, or key of a shared store
-	Keyset    []byte // of a bellwether source
+	Rows      []string // ids, or keys of a shared store; at least one
+	Keyset    []byte   // of a bellwether source
 	Provider  providerSpec
 	ClientID  string // of a shared source; the others find it in the row
 	Secret    string
 	Times     Times
+	L1Size    int  // of a bellwether source, as in refresh.Config
+	Alive     bool // the tokens live on: warming is to read each of them once
 	Progress  bool // tell how many callers have returned
 }
 
@@ -40,6 +45,11 @@ type order struct {
 	// they are instants. Commit is negative when nothing was written.
 	Service time.Duration `json:",omitempty"`
 	Commit  time.Duration `json:",omitempty"`
+	// Rate and For are of orderLoad: arrivals a second at this replica, and how long.
+	// Round makes the schedule another one in each round.
+	Rate  float64       `json:",omitempty"`
+	For   time.Duration `json:",omitempty"`
+	Round int           `json:",omitempty"`
 }
 
 type orderWord string
@@ -47,7 +57,9 @@ type orderWord string
 const (
 	orderWarm    orderWord = "warm"    // one caller asks for a token
 	orderHerd    orderWord = "herd"    // all callers ask, at order.At
+	orderLoad    orderWord = "load"    // callers arrive from order.At on, at order.Rate
 	orderCollect orderWord = "collect" // send what was measured
+	orderList    orderWord = "list"    // list the store, of a bellwether source
 )
 
 // news is what a replica says.
@@ -62,14 +74,27 @@ type news struct {
 	// the release; negative for never.
 	Commit time.Duration `json:",omitempty"`
 	Took   time.Duration `json:",omitempty"`
+	Marks  []mark        `json:",omitempty"`
 
 	// newsCollected.
 	Failures  map[string]int   `json:",omitempty"`
-	ExtraWait Histogram        `json:",omitzero"`
-	Handover  Histogram        `json:",omitzero"`
+	ExtraWait report.Histogram `json:",omitzero"`
+	Handover  report.Histogram `json:",omitzero"`
 	Commands  map[string]int64 `json:",omitempty"`
 
+	// newsListed. Resident is the most memory that the process has had, in bytes.
+	Listed   int   `json:",omitempty"`
+	Resident int64 `json:",omitempty"`
+
+	Load *load `json:",omitempty"` // newsLoaded, with Commands and Marks
+
 	replica *replica // who says it; set by the parent
+}
+
+// A mark is something that a replica did, since the release.
+type mark struct {
+	What string
+	At   time.Duration
 }
 
 type newsWord string
@@ -81,6 +106,8 @@ const (
 	newsProgress  newsWord = "progress"  // during orderHerd
 	newsDone      newsWord = "done"      // every caller of orderHerd has returned
 	newsCollected newsWord = "collected" // after orderCollect
+	newsLoaded    newsWord = "loaded"    // every arrival of orderLoad has returned
+	newsListed    newsWord = "listed"    // after orderList
 	newsFailed    newsWord = "failed"    // it cannot go on
 	newsGone      newsWord = "gone"      // said by the parent: the process has ended
 )
@@ -115,7 +142,7 @@ func (s providerSpec) provider() (bellwether.Provider, error) {
 	if s.Zoho {
 		return zoho.NewWith(zoho.Config{
 			Name:      s.Name,
-			Centres:   []zoho.Centre{{Code: "loopback", Accounts: s.Base, API: []string{s.Base}}},
+			Endpoints: []zoho.Endpoints{{DataCenter: "loopback", Accounts: s.Base, API: []string{s.Base}}},
 			AllowHTTP: true,
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/report"
 )
 
 // Mode names a scenario.
@@ -38,11 +39,11 @@ type Result struct {
 
 	// Handover is the time from when the first new token was about to be written to
 	// Redis to the return of each caller that got a token. Nil when none was written.
-	Handover *Percentiles `json:"handover_ms"`
+	Handover *report.Percentiles `json:"handover_ms"`
 	// ExtraWait is the time from the release of the herd to each caller's return, less
 	// the service time that the provider logged for the call that brought the token
 	// (the shortest, when several did). A failed caller counts with all of its wait.
-	ExtraWait *Percentiles `json:"extra_wait_ms"`
+	ExtraWait *report.Percentiles `json:"extra_wait_ms"`
 
 	// RedisCommands were sent by all replicas between release and last return;
 	// connection set-up, ping and time apart.
@@ -58,6 +59,12 @@ type Story struct {
 	Profile  string
 	Failures map[string]int   // what failed callers were told, and how many of them
 	Commands map[string]int64 // Redis commands by name
+	Waits    report.Histogram // what Result.ExtraWait is made of
+	Timeline []report.Mark
+	// GrantsLost are those that were dead at the end.
+	GrantsLost int
+	// SignInsLost are rows that no longer hold what a sign-in during the round stored.
+	SignInsLost int
 
 	// The rest is of ModeHolderKilled.
 

@@ -60,7 +60,7 @@ func checkRun(t *testing.T, o Options) {
 	if s.Killed < 1 || s.KilledPID == 0 || s.LockLeft <= 0 || s.LockLeft > demoTimes.LockTTL+100*time.Millisecond || s.NextCall < s.LockLeft-100*time.Millisecond {
 		t.Errorf("the killed holder: %+v", s)
 	}
-	if killed.ExtraWait.P50 < milliseconds(int64((s.LockLeft-time.Second)/histogramUnit)) {
+	if killed.ExtraWait.P50 < float64((s.LockLeft-time.Second)/time.Millisecond) {
 		t.Errorf("callers of a killed holder waited %v ms, its lock lasted %v", killed.ExtraWait.P50, s.LockLeft)
 	}
 }
@@ -113,7 +113,7 @@ func TestGroundCleansItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, kind := range []Source{SourceShared, SourceBare, SourceBellwether} {
-		row, err := g.seed(ctx, kind, bellwether.Token{Provider: "p", ClientID: "c", UserName: "u", RefreshToken: bellwether.NewSecret("r")})
+		row, err := g.seed(ctx, kind, 0, bellwether.Token{Provider: "p", ClientID: "c", UserName: "u", RefreshToken: bellwether.NewSecret("r")}, false)
 		if err != nil || row == "" {
 			t.Fatalf("seed for %s: %q, %v", kind, row, err)
 		}

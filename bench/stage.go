@@ -7,30 +7,25 @@ import (
 	"maps"
 	"time"
 
+	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/oauthtest"
 )
 
-// A stage is a provider, one grant and a fleet that shares it. Every round of it is
-// one expiry.
+// A stage is a provider, some grants and a fleet that shares them. Every round of it is
+// one expiry of all their tokens, or none.
 type stage struct {
 	Plan
 	mode     Mode
 	narrator Narrator
 	ground   *ground
 	server   *oauthtest.Server
-	grant    oauthtest.Grant
-	row      string
+	grants   []oauthtest.Grant // one a row
+	rows     []string
+	setup    setup
 	fleet    *fleet
 	logged   int // calls in the provider's log before the round
 	replays  int
 }
-
-// How long an access token lives that a round waits for to end. Every replica must
-// have read it in the first three quarters; later it would be refreshed ahead.
-const (
-	shortLife = 2 * time.Second
-	mostLife  = 8 * time.Second
-)
 
 // lead is the time from an order to the release of the herd: all replicas must have
 // read the order and started their callers by then.
@@ -50,29 +45,43 @@ func (s *stage) open(ctx context.Context, cfg oauthtest.Config) error {
 	if _, err := s.server.Start(); err != nil {
 		return err
 	}
-	s.grant = s.server.Issue("bot@" + string(s.mode))
-	var err error
-	if s.row, err = s.ground.seed(ctx, s.Source, s.grant.Token); err != nil {
-		return err
+	s.grants = make([]oauthtest.Grant, max(s.Tokens, 1))
+	s.rows = make([]string, len(s.grants))
+	for i := range s.grants {
+		if err := s.signIn(ctx, i); err != nil {
+			return err
+		}
 	}
-	s.fleet, err = startFleet(ctx, s.Replicas, setup{
+	s.setup = setup{
 		Source:    s.Source,
 		Callers:   s.Callers,
+		Leavers:   s.Leavers,
 		Redis:     s.ground.url,
 		Namespace: s.ground.namespace,
-		Row:       s.row,
+		Rows:      s.rows,
 		Keyset:    s.ground.keyset,
 		Provider:  specOf(s.server, cfg),
-		ClientID:  s.grant.Token.ClientID,
-		Secret:    s.grant.Token.ClientSecret.Reveal(),
+		ClientID:  s.grants[0].Token.ClientID,
+		Secret:    s.grants[0].Token.ClientSecret.Reveal(),
 		Times:     s.Times,
+		L1Size:    s.L1Size,
+		Alive:     s.Expiry == ExpiryNone,
 		Progress:  s.narrator != nil,
-	})
-	if err != nil {
+	}
+	var err error
+	if s.fleet, err = startFleet(ctx, s.Replicas, s.setup); err != nil {
 		return err
 	}
 	s.say("%d replica processes are up, %d callers in each", s.Replicas, s.Callers)
 	return nil
+}
+
+// signIn makes a grant for row i and stores its token.
+func (s *stage) signIn(ctx context.Context, i int) error {
+	s.grants[i] = s.server.Issue(fmt.Sprintf("bot%d@%s", i, s.mode))
+	row, err := s.ground.seed(ctx, s.Source, i, s.grants[i].Token, s.Expiry == ExpiryNone)
+	s.rows[i] = row
+	return err
 }
 
 func (s *stage) close() {
@@ -88,8 +97,17 @@ func (s *stage) say(format string, args ...any) {
 	}
 }
 
-// round lets the token expire, releases the herd and measures it.
+// round lets the tokens expire, releases the herd and measures it. A grant that died in
+// the round before is replaced first, as when its user signs in again.
 func (s *stage) round(ctx context.Context) (Result, error) {
+	for i, g := range s.grants {
+		if s.server.GrantAlive(g.ID) {
+			continue
+		}
+		if err := s.signIn(ctx, i); err != nil {
+			return Result{}, err
+		}
+	}
 	if err := s.expire(ctx); err != nil {
 		return Result{}, err
 	}
@@ -103,6 +121,9 @@ func (s *stage) round(ctx context.Context) (Result, error) {
 		hold := s.server.HoldNext(false)
 		aside = s.killFirst(ctx, hold, &r.Story, aside)
 	}
+	if s.SignIn {
+		aside = s.signInMeanwhile(ctx, s.server.HoldNext(false), aside)
+	}
 	release := time.Now().Add(lead)
 	if err := s.fleet.tell(order{Do: orderHerd, At: release.UnixNano()}); err != nil {
 		return Result{}, err
@@ -115,6 +136,7 @@ func (s *stage) round(ctx context.Context) (Result, error) {
 	commit := time.Duration(-1)
 	for _, n := range done {
 		r.Story.Took = max(r.Story.Took, n.Took)
+		r.Story.Timeline = append(r.Story.Timeline, timelineOf(n)...)
 		if n.Commit >= 0 && (commit < 0 || n.Commit < commit) {
 			commit = n.Commit
 		}
@@ -125,116 +147,27 @@ func (s *stage) round(ctx context.Context) (Result, error) {
 	after := s.server.Stats()
 	r.ProviderCalls = after.Calls - stats.Calls
 	r.Replays = after.Replays - stats.Replays
-	r.GrantAlive = s.server.GrantAlive(s.grant.ID)
+	for _, g := range s.grants {
+		if !s.server.GrantAlive(g.ID) {
+			r.Story.GrantsLost++
+		}
+	}
+	if s.SignIn {
+		if r.Story.SignInsLost, err = s.signInsLost(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	r.GrantAlive = r.Story.GrantsLost == 0
+	r.Story.Timeline = append(r.Story.Timeline, s.providerMarks(release, r.Story)...)
 	return r, nil
-}
-
-// expire makes every replica hold a token and waits until that has ended. A shared
-// store begins with a token that has.
-func (s *stage) expire(ctx context.Context) error {
-	if s.Source != SourceBellwether {
-		_, err := s.warm(ctx)
-		return err
-	}
-	for life := shortLife; life <= mostLife; life *= 2 {
-		calls := s.server.Calls()
-		ends, err := s.ground.expire(ctx, s.row, life)
-		if err != nil {
-			return err
-		}
-		late, err := s.warm(ctx)
-		if err != nil {
-			return err
-		}
-		if late || s.ground.untilPast(ends) < life/3 {
-			continue // a slow machine: some replica may refresh ahead
-		}
-		s.say("every replica holds the token; it ends in %v", s.ground.untilPast(ends).Round(10*time.Millisecond))
-		if err := sleep(ctx, s.ground.untilPast(ends)+20*time.Millisecond); err != nil {
-			return err
-		}
-		if s.server.Calls() == calls {
-			return nil
-		}
-	}
-	return errors.New("bench: this machine is too slow to let a token expire in all replicas at once")
-}
-
-// warm reports whether some replica does not hold what was saved.
-func (s *stage) warm(ctx context.Context) (late bool, err error) {
-	if err := s.fleet.tell(order{Do: orderWarm}); err != nil {
-		return false, err
-	}
-	all, err := s.fleet.await(ctx, newsWarmed, nil)
-	for _, n := range all {
-		late = late || n.Late
-	}
-	return late, err
-}
-
-// watch hands on how many callers have returned.
-func (s *stage) watch(calls int) func(news) error {
-	if s.narrator == nil {
-		return nil
-	}
-	begun := time.Now()
-	returned := map[*replica]int{}
-	return func(n news) error {
-		if n.Word != newsProgress {
-			return nil
-		}
-		returned[n.replica] = n.Returned
-		l := Live{Mode: s.mode, Elapsed: time.Since(begun)}
-		for _, r := range s.fleet.living() {
-			l.Callers += s.Callers
-			l.Returned += returned[r]
-		}
-		stats := s.server.Stats()
-		l.Calls, l.InFlight = stats.Calls-calls, stats.InFlight
-		s.narrator.Live(l)
-		return nil
-	}
-}
-
-// killFirst kills the replica whose call reaches the provider first, while that holds
-// it, and lets the provider go on.
-func (s *stage) killFirst(ctx context.Context, hold *oauthtest.Hold, story *Story, next func(news) error) func(news) error {
-	return func(n news) error {
-		if n.Word != newsCalling || story.Killed != 0 {
-			if next == nil {
-				return nil
-			}
-			return next(n)
-		}
-		select {
-		case <-hold.Arrived():
-		case <-ctx.Done():
-			return ended(ctx)
-		}
-		defer hold.Release()
-		killed := time.Now()
-		if err := s.fleet.kill(n.replica); err != nil {
-			return err
-		}
-		story.Killed, story.KilledPID = n.replica.number, n.replica.pid()
-		asked := time.Now()
-		left, err := s.ground.client.PTTL(ctx, s.ground.lockKey(s.row)).Result()
-		if err != nil {
-			return err
-		}
-		story.LockLeft = asked.Sub(killed) + left
-		story.killed = killed
-		s.say("replica %d leads; its call is at the provider: process %d is killed, its lock ends in %v",
-			story.Killed, story.KilledPID, left.Round(10*time.Millisecond))
-		return nil
-	}
 }
 
 // collect fetches what the replicas have measured.
 func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) error {
-	service, err := s.service(r)
-	if err != nil {
-		return err
+	service := s.service(r)
+	issued := service > 0
+	if s.SignIn {
+		service, commit = 0, -1 // who is told of the sign-in waits for no call
 	}
 	if err := s.fleet.tell(order{Do: orderCollect, Service: service, Commit: commit}); err != nil {
 		return err
@@ -243,7 +176,7 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 	if err != nil {
 		return err
 	}
-	var extra, handover Histogram
+	var extra, handover report.Histogram
 	r.Story.Failures, r.Story.Commands = map[string]int{}, map[string]int64{}
 	for _, n := range all {
 		extra.Merge(n.ExtraWait)
@@ -259,7 +192,10 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 	if got := int(extra.Count()); got != r.Survivors() {
 		return fmt.Errorf("bench: %d of %d callers were measured", got, r.Survivors())
 	}
-	r.ExtraWait, r.Handover = extra.Percentiles(), handover.Percentiles()
+	if !issued && r.FailedCallers < r.Survivors() && s.Source == SourceBellwether && s.Expiry != ExpiryNone {
+		return errors.New("bench: callers got a token, and the provider issued none")
+	}
+	r.ExtraWait, r.Handover, r.Story.Waits = extra.Percentiles(), handover.Percentiles(), extra
 	for count := range maps.Values(r.Story.Commands) {
 		r.RedisCommands += count
 	}
@@ -268,8 +204,7 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 
 // service is the service time of the call that brought the token, by the provider's
 // log; 0 when none did.
-func (s *stage) service(r *Result) (time.Duration, error) {
-	var service time.Duration
+func (s *stage) service(r *Result) (service time.Duration) {
 	for _, c := range s.server.Log()[s.logged:] {
 		if c.Committed && (service == 0 || c.Duration < service) {
 			service = c.Duration
@@ -278,20 +213,5 @@ func (s *stage) service(r *Result) (time.Duration, error) {
 			r.Story.NextCall = c.Start.Sub(r.Story.killed)
 		}
 	}
-	if service == 0 && r.Mode != ModeWithout {
-		return 0, errors.New("bench: the provider issued no token")
-	}
-	return service, nil
-}
-
-// sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ended(ctx)
-	}
+	return service
 }

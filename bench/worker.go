@@ -24,15 +24,6 @@ const callerPatience = 30 * time.Second
 // progressEvery is how often a replica says how many callers have returned.
 const progressEvery = 100 * time.Millisecond
 
-// A source is what the callers of a replica ask for a token.
-type source interface {
-	// warm opens connections and reads what can be cached; it refreshes nothing. With
-	// errLate the replica does not hold what was saved for it.
-	warm(ctx context.Context) error
-	token(ctx context.Context) (bellwether.Secret, error)
-	close()
-}
-
 var errLate = errors.New("bench: the token that was saved does not arrive")
 
 // RunWorker is the main of a replica: it reads a setup and orders from in, and writes
@@ -44,7 +35,10 @@ func RunWorker(ctx context.Context, in io.Reader, out io.Writer) error {
 	defer cancel()
 
 	w := &worker{out: json.NewEncoder(out)}
-	w.meter.calling = func() { w.say(news{Word: newsCalling}) }
+	w.meter.calling = func() {
+		w.meter.mark("calling", time.Now())
+		w.say(news{Word: newsCalling})
+	}
 	lines := json.NewDecoder(in)
 	if err := lines.Decode(&w.setup); err != nil {
 		return fmt.Errorf("bench: setup of a replica: %w", err)
@@ -109,13 +103,8 @@ func (w *worker) say(n news) {
 }
 
 func (w *worker) open(ctx context.Context) (source, error) {
-	switch w.setup.Source {
-	case SourceShared:
-		return openShared(w.setup, &w.meter)
-	case SourceBellwether:
-		return openBellwether(ctx, w.setup, &w.meter)
-	case SourceBare:
-		return openBare(ctx, w.setup, &w.meter)
+	if open := openers[w.setup.Source]; open != nil {
+		return open(ctx, w.setup, &w.meter)
 	}
 	return nil, fmt.Errorf("bench: unknown source %q", w.setup.Source)
 }
@@ -130,6 +119,18 @@ func (w *worker) obey(ctx context.Context, o order) news {
 		return news{Word: newsWarmed, Late: err != nil}
 	case orderHerd:
 		return w.herd(ctx, o)
+	case orderLoad:
+		n, err := w.load(ctx, o)
+		if err != nil {
+			return news{Word: newsFailed, Err: err.Error()}
+		}
+		return n
+	case orderList:
+		n, err := w.list(ctx)
+		if err != nil {
+			return news{Word: newsFailed, Err: err.Error()}
+		}
+		return n
 	case orderCollect:
 		n, err := w.collect(ctx, o)
 		if err != nil {
@@ -156,22 +157,42 @@ func (w *worker) herd(ctx context.Context, o order) news {
 		wg.Go(func() {
 			growStack()
 			<-gate
-			token, err := w.source.token(ctx)
+			token, err := w.source.token(ctx, i%len(w.setup.Rows))
 			w.answer[i] = answer{time.Since(release), token, err}
 			returned.Add(1)
 		})
 	}
+	leave := make(chan struct{})
+	for range w.setup.Leavers {
+		wg.Go(func() {
+			<-leave
+			ctx, cancel := context.WithTimeout(ctx, leaverPatience)
+			defer cancel()
+			_, _ = w.source.token(ctx, 0) // whatever it gets
+		})
+	}
 	stop := w.progress(&returned)
 	time.Sleep(time.Until(release))
+	close(leave)
+	if w.setup.Leavers > 0 {
+		time.Sleep(leaverLead)
+	}
 	close(gate)
 	wg.Wait()
 	stop()
-	n := news{Word: newsDone, Commit: w.meter.committed()}
+	n := news{Word: newsDone, Commit: w.meter.committed(), Marks: w.meter.marked()}
 	for _, a := range w.answer {
 		n.Took = max(n.Took, a.wait)
 	}
 	return n
 }
+
+// A leaver asks so much earlier than the other callers, so that it is one who begins
+// what they wait for, and gives up after so long.
+const (
+	leaverLead     = 5 * time.Millisecond
+	leaverPatience = 50 * time.Millisecond
+)
 
 // growStack gives the calling goroutine the stack that a caller in the depth of a
 // handler has: growing it is no part of what is measured.
@@ -205,74 +226,6 @@ func (w *worker) progress(returned *atomic.Int64) (stop func()) {
 		cancel()
 		wg.Wait()
 	}
-}
-
-// errTokenDead is what a caller meets who got a token of a grant that was revoked.
-var errTokenDead = errors.New("the provider's API refuses the token")
-
-// collect sorts the answers of the last herd and counts their times.
-func (w *worker) collect(ctx context.Context, o order) (news, error) {
-	n := news{Word: newsCollected, Failures: map[string]int{}, Commands: w.meter.snapshot()}
-	good := map[string]bool{}
-	for _, a := range w.answer {
-		text := a.token.Reveal()
-		if _, known := good[text]; !known && a.err == nil {
-			ok, err := w.accepts(ctx, a.token)
-			if err != nil {
-				return news{}, err
-			}
-			good[text] = ok
-		}
-		if a.err == nil && !good[text] {
-			a.err = errTokenDead
-		}
-		extra := a.wait
-		if a.err == nil {
-			extra -= o.Service
-		} else {
-			n.Failures[a.err.Error()]++
-		}
-		if err := n.ExtraWait.Record(extra); err != nil {
-			return news{}, fmt.Errorf("extra wait: %w", err)
-		}
-		if text != "" && o.Commit >= 0 {
-			if err := n.Handover.Record(a.wait - o.Commit); err != nil {
-				return news{}, fmt.Errorf("hand-over: %w", err)
-			}
-		}
-	}
-	return n, nil
-}
-
-// accepts asks the provider's API whether it takes a token.
-func (w *worker) accepts(ctx context.Context, token bellwether.Secret) (bool, error) {
-	p, err := w.setup.Provider.provider()
-	if err != nil {
-		return false, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.setup.Provider.APIURL, nil)
-	if err != nil {
-		return false, err
-	}
-	scheme := p.Profile().HeaderScheme
-	if scheme == "" {
-		scheme = "Bearer"
-	}
-	req.Header.Set("Authorization", scheme+" "+token.Reveal())
-	c := newHTTPClient()
-	defer c.CloseIdleConnections()
-	resp, err := c.Do(req)
-	if err != nil {
-		return false, err
-	}
-	_ = resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return true, nil
-	case http.StatusUnauthorized:
-		return false, nil
-	}
-	return false, fmt.Errorf("bench: the provider's API answered %s", resp.Status)
 }
 
 // newHTTPClient is a client for loopback: no proxy, one connection a request.
