@@ -62,7 +62,7 @@ in package provider/providerfile.`,
       --client-secret-file secret.txt --grant-code-file -
   bellwether add --provider crm --token-url https://login.example.com/oauth/token --auth-style basic \
       --client-id web --client-secret-file secret.txt --refresh-token-file token.txt --user ann`,
-		Args:              cobra.NoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return a.run(cmd, s) },
 	}
@@ -83,7 +83,7 @@ in package provider/providerfile.`,
 	a.challenge.register(cmd, "the PKCE verifier of the grant code")
 	a.describe.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("provider", s.completeProviders)
-	_ = cmd.RegisterFlagCompletionFunc("dc", completeCentres)
+	_ = cmd.RegisterFlagCompletionFunc("dc", completeDataCenters)
 	return cmd
 }
 

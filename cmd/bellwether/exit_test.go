@@ -123,12 +123,12 @@ func TestVersionNamesTheBuild(t *testing.T) {
 
 func TestProgressTellsOnce(t *testing.T) {
 	var out bytes.Buffer
-	o := progress(&out)
+	observe := progress(&out)
 	for range 2 {
-		o.Waiting(refresh.Report{})
-		o.CommitRetried(refresh.Report{})
+		observe(refresh.Report{Event: refresh.EventWaiting})
+		observe(refresh.Report{Event: refresh.EventCommitRetried})
 	}
-	o.Recovering(refresh.Report{Until: time.Now().Add(30 * time.Second)})
+	observe(refresh.Report{Event: refresh.EventRecovering, Until: time.Now().Add(30 * time.Second)})
 	for _, want := range []string{"another process refreshes", "(in 30s)", "Redis does not take it"} {
 		if n := strings.Count(out.String(), want); n != 1 {
 			t.Errorf("%q stands %d times in %q, want once", want, n, out.String())

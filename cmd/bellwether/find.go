@@ -12,16 +12,23 @@ import (
 
 	"github.com/bellwether-go/bellwether"
 	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 const argHelp = `The argument is an ID or, when no row has that ID, a user name.`
 
-// oneToken wants one argument, the token.
-func oneToken(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return errors.New("which token? give its ID or user name")
-	}
-	return cobra.ExactArgs(1)(cmd, args)
+var oneToken = oneArgument("which token? give its ID or user name")
+
+// withToken calls f with the row that the argument names and a Refresher, as
+// withRefresher does.
+func (s *settings) withToken(cmd *cobra.Command, arg string, f func(*refresh.Refresher, bellwether.Token) error) error {
+	return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
+		t, err := find(cmd.Context(), store, arg)
+		if err != nil {
+			return err
+		}
+		return f(r, t)
+	})
 }
 
 // find returns the row that a command line names, by ID or else by user name.

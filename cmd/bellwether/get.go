@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
 
@@ -26,7 +25,10 @@ an expired one is refreshed once, however many processes ask at the same time.
 ` + argHelp + `
 
 With --min-ttl beyond what a fresh token lives, the fresh token is printed and the
-exit code is 1.`,
+exit code is 1.
+
+With --json it prints one object: id, access_token (with --header, header), api_domain
+and expires_at.`,
 		Example: `  curl -H "$(bellwether get bot@example.com --header)" https://www.zohoapis.eu/crm/v8/org
   TOKEN=$(bellwether get bot@example.com --min-ttl 10m)`,
 		Args:              oneToken,
@@ -35,11 +37,7 @@ exit code is 1.`,
 			if minTTL < 0 {
 				return &usageError{"--min-ttl is negative", "write it like 10m"}
 			}
-			return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
-				t, err := find(cmd.Context(), store, args[0])
-				if err != nil {
-					return err
-				}
+			return s.withToken(cmd, args[0], func(r *refresh.Refresher, t bellwether.Token) error {
 				a, err := r.Get(cmd.Context(), t.ID, refresh.Want{MinTTL: minTTL})
 				if err != nil && !errors.Is(err, bellwether.ErrMinTTL) {
 					return err

@@ -25,7 +25,7 @@ func newList(s *settings) *cobra.Command {
 is left of the access token; an expired one is refreshed when somebody asks for it.
 
 A row that the keyset does not open is listed as unreadable, and the exit code is 1.`,
-		Args:              cobra.NoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.withStore(cmd, func(store *redisstore.Store) error { return s.list(cmd, store) })

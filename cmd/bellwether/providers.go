@@ -33,10 +33,10 @@ func (p *providerFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&p.tokenURL, "token-url", "", "token `URL` of a new provider, to be written into the providers file")
 	f.StringVar(&p.revokeURL, "revoke-url", "", "its revocation `URL` (RFC 7009)")
-	f.StringVar(&p.authStyle, "auth-style", "", "how its clients prove who they are: params (the default) or basic")
-	f.StringVar(&p.rotation, "rotation", "", "what it does with a used refresh token: strict (the default, always safe), reusable, grace, until_successor_used")
+	f.StringVar(&p.authStyle, "auth-style", "", "`how` its clients prove who they are: params (the default) or basic")
+	f.StringVar(&p.rotation, "rotation", "", "`what` it does with a used refresh token: strict (the default, always safe), reusable, grace, until_successor_used")
 	f.DurationVar(&p.grace, "grace", 0, "with --rotation grace, how long a used refresh token stays usable")
-	f.StringVar(&p.headerScheme, "header-scheme", "", `what its APIs want before the token (default "Bearer")`)
+	f.StringVar(&p.headerScheme, "header-scheme", "", "`word` that its APIs want before the token (default \"Bearer\")")
 	f.BoolVar(&p.allowHTTP, "allow-http", false, "talk to it without TLS, for tests on loopback")
 	for flag, values := range map[string][]cobra.Completion{
 		"auth-style": {string(oauth.AuthParams), string(oauth.AuthBasic)},
@@ -210,16 +210,16 @@ func providerNames(file providerfile.File) []string {
 
 // accountsURL returns the accounts URL of one of the provider's data centres.
 func accountsURL(c *zoho.Config, dc string) (string, error) {
-	centres := c.Centres
-	if centres == nil {
-		centres = zoho.Centres()
+	table := c.Endpoints
+	if table == nil {
+		table = zoho.DefaultEndpoints()
 	}
 	var codes []string
-	for _, centre := range centres {
-		if strings.EqualFold(dc, string(centre.Code)) || strings.TrimRight(dc, "/") == centre.Accounts {
-			return centre.Accounts, nil
+	for _, e := range table {
+		if strings.EqualFold(dc, string(e.DataCenter)) || strings.TrimRight(dc, "/") == e.Accounts {
+			return e.Accounts, nil
 		}
-		codes = append(codes, string(centre.Code))
+		codes = append(codes, string(e.DataCenter))
 	}
 	hint := "the address of Zoho's sign-in page tells: accounts.zoho.eu is eu; known are " + strings.Join(codes, ", ")
 	if dc == "" {
@@ -236,10 +236,10 @@ func (s *settings) completeProviders(*cobra.Command, []string, string) ([]cobra.
 	return providerNames(file), cobra.ShellCompDirectiveNoFileComp
 }
 
-func completeCentres(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeDataCenters(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	var codes []cobra.Completion
-	for _, c := range zoho.Centres() {
-		codes = append(codes, cobra.CompletionWithDesc(string(c.Code), c.Accounts))
+	for _, e := range zoho.DefaultEndpoints() {
+		codes = append(codes, cobra.CompletionWithDesc(string(e.DataCenter), e.Accounts))
 	}
 	return codes, cobra.ShellCompDirectiveNoFileComp
 }

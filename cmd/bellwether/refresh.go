@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
 
@@ -23,11 +22,7 @@ prints no token. Nobody needs it in daily work: get refreshes by itself.
 		Args:              oneToken,
 		ValidArgsFunction: s.completeRows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
-				t, err := find(cmd.Context(), store, args[0])
-				if err != nil {
-					return err
-				}
+			return s.withToken(cmd, args[0], func(r *refresh.Refresher, t bellwether.Token) error {
 				a, err := r.Refresh(cmd.Context(), t.ID)
 				if err != nil {
 					return tooSoon(err)

@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
 
@@ -21,11 +20,7 @@ reached the row stays and nobody refreshes it any more: repeat the command.
 		Args:              oneToken,
 		ValidArgsFunction: s.completeRows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
-				t, err := find(cmd.Context(), store, args[0])
-				if err != nil {
-					return err
-				}
+			return s.withToken(cmd, args[0], func(r *refresh.Refresher, t bellwether.Token) error {
 				if err := s.checkRevocable(t); err != nil {
 					return err
 				}

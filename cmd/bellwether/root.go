@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -19,7 +22,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.PersistentPreRun = func(*cobra.Command, []string) { parsed = true }
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !parsed {
-		err = &usageError{err.Error(), "see " + cmd.CommandPath() + " --help"}
+		err = &usageError{strings.Join(strings.Fields(err.Error()), " "), "see " + cmd.CommandPath() + " --help"}
 	}
 	return exitCode(err, stderr)
 }
@@ -40,12 +43,20 @@ Start with "bellwether demo", which needs nothing. For real work:
       --client-secret-file secret.txt --grant-code-file -
   curl -H "$(bellwether get bot@example.com --header)" https://www.zohoapis.eu/crm/v8/org
 
+Environment, which a flag overrides:
+  ` + envRedis + `       redis://[user:password@]host:6379/0, or rediss:// for TLS;
+                         more hosts of a Cluster as ?addr=host:6379&addr=…;
+                         Sentinels with ?master_name=NAME&addr=host:26379&addr=…
+  ` + envKeyset + `      keyset file
+  ` + envNamespace + `   separates installations on one Redis
+  ` + envProviders + `   JSON file of providers beside Zoho
+
 ` + exitCodesHelp,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().BoolVar(&s.json, "json", false, "print JSON, one object a line")
-	addGroup(root, "See it work:", newDemo())
+	addGroup(root, "See it work:", newDemo(), newBench())
 	tokens := []*cobra.Command{newAdd(s), newGet(s), newList(s), newShow(s), newRefresh(s), newRevoke(s), newDelete(s)}
 	for _, c := range tokens {
 		s.registerStore(c)
@@ -56,6 +67,27 @@ Start with "bellwether demo", which needs nothing. For real work:
 	root.SetHelpCommandGroupID("Set-up:")
 	root.SetCompletionCommandGroupID("Set-up:")
 	return root
+}
+
+// noArguments refuses arguments. It prints none: a secret may stand there by mistake.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no argument, and is given %d", cmd.CommandPath(), len(args))
+	}
+	return nil
+}
+
+// oneArgument wants one argument; question is asked where there is none.
+func oneArgument(question string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return errors.New(question)
+		case 1:
+			return nil
+		}
+		return fmt.Errorf("%s takes one argument, and is given %d", cmd.CommandPath(), len(args))
+	}
 }
 
 // addGroup adds commands that the help lists under one title.

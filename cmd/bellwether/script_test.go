@@ -122,7 +122,7 @@ func setup(env *testscript.Env) error {
 	file := fmt.Sprintf(`{"providers": [
   {"name": "idp", "token_url": %q, "revoke_url": %q, "rotation": "strict", "allow_http": true},
   {"name": "zoho", "kind": "zoho", "home": "test", "allow_http": true,
-   "centres": [{"code": "test", "accounts": %q, "api": [%q]}]}
+   "endpoints": [{"data_center": "test", "accounts": %q, "api": [%q]}]}
 ]}
 `, st.idp.TokenURL(), st.idp.RevokeURL(), st.zoho.URL(), st.zoho.URL())
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "providers.json"), []byte(file), 0o600); err != nil {

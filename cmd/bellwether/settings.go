@@ -44,8 +44,7 @@ const keysetUsage = "keyset `file`, else $" + envKeyset
 func (s *settings) registerStore(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.keyset, "keyset", "", keysetUsage)
-	f.StringVar(&s.redis, "redis", "", "`URL` of Redis, else $"+envRedis+": redis://[user:password@]host:6379/0, rediss://; "+
-		"Cluster with ?addr=, Sentinel with ?master_name= (a password is safer in the environment)")
+	f.StringVar(&s.redis, "redis", "", "`URL` of Redis, else $"+envRedis+", where a password is safer")
 	f.StringVar(&s.namespace, "namespace", "", "`name` that separates installations on one Redis, else $"+envNamespace+`, else "default"`)
 	f.StringVar(&s.providers, "providers", "", "JSON `file` of providers beside Zoho, else $"+envProviders)
 	f.BoolVar(&s.plaintext, "insecure-plaintext", false, "store tokens unsealed: whoever reads Redis reads every token")

@@ -22,7 +22,7 @@ func isTerminal(stream any) bool {
 }
 
 // progress tells whoever sits at a terminal what a command waits for, each thing once.
-func progress(w io.Writer) refresh.Observer {
+func progress(w io.Writer) func(refresh.Report) {
 	var mu sync.Mutex
 	told := make(map[string]bool)
 	tell := func(what string) {
@@ -33,11 +33,14 @@ func progress(w io.Writer) refresh.Observer {
 			fmt.Fprintln(w, "bellwether: "+what)
 		}
 	}
-	return refresh.Observer{
-		Waiting: func(refresh.Report) { tell("another process refreshes this token; waiting for it") },
-		Recovering: func(rep refresh.Report) {
+	return func(rep refresh.Report) {
+		switch rep.Event {
+		case refresh.EventWaiting:
+			tell("another process refreshes this token; waiting for it")
+		case refresh.EventRecovering:
 			tell("an earlier refresh may still end; waiting until " + when(rep.Until, time.Now()))
-		},
-		CommitRetried: func(refresh.Report) { tell("the provider has answered and Redis does not take it; trying again") },
+		case refresh.EventCommitRetried:
+			tell("the provider has answered and Redis does not take it; trying again")
+		}
 	}
 }

@@ -56,7 +56,7 @@ func newVersion(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
 		Short:             "Print version, revision and platform",
-		Args:              cobra.NoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.json {

@@ -11,7 +11,7 @@ func newWorker() *cobra.Command {
 	return &cobra.Command{
 		Use:    bench.WorkerCommand,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.RunWorker(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
