@@ -159,7 +159,7 @@ func TestRepoLinks(t *testing.T) {
 }
 
 // TestRepoReadmeExample: the README's lines are those of refresh.Example, which runs,
-// but for the handling of errors and for where the keyset and Redis are.
+// but for the handling of errors and for where the keyset, Redis and Zoho are.
 func TestRepoReadmeExample(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -174,7 +174,8 @@ func TestRepoReadmeExample(t *testing.T) {
 		t.Fatal("README.md has no block \"Use it\"")
 	}
 	block, _, _ = strings.Cut(block, "```")
-	block = strings.NewReplacer(`"keyset.json"`, "keyset", `"redis://localhost:6379"`, "redisURL").Replace(block)
+	block = strings.NewReplacer(`"keyset.json"`, "keyset", `"redis://localhost:6379"`, "redisURL",
+		"zoho.New(zoho.EU)}}", "zoho.New(zoho.EU)}, DialContext: dial, TLSConfig: trust}").Replace(block)
 	_, body, ok := strings.Cut(string(example), "\tdefer end()\n")
 	if !ok {
 		t.Fatal("refresh.Example does not begin with its ground")

@@ -247,6 +247,7 @@ var directRequires = map[string]string{
 	"github.com/spf13/cobra":                  "command: sub-commands, help, completion",
 	"github.com/tink-crypto/tink-go/v2":       "seal: AEAD keysets and their rotation",
 	"golang.org/x/oauth2":                     "refresh: the TokenSource type that users already hold",
+	"golang.org/x/perf":                       "bench: the significance of differences, as benchstat judges it",
 	"golang.org/x/sync":                       "refresh: singleflight, one join per replica and row",
 }
 

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Proves what the documents claim and a plain test run does not show.
 #
-#   scripts/prove.sh                      figures, then mutants: about an hour
+#   scripts/prove.sh                      bench, planted, then mutants: over an hour
 #   scripts/prove.sh mutants [NAME…]      takes out one mechanism at a time
 #   scripts/prove.sh applies              checks that every mutant still fits the code
 #   scripts/prove.sh check                checks the mutant runner itself
-#   scripts/prove.sh figures [NAME…]      measures what the documents promise, each beside its bar
+#   scripts/prove.sh bench [SCENARIO…]    measures what the documents promise, each beside its bar
+#   scripts/prove.sh planted [NAME…]      wants scenarios of the harness to notice mutants
 #   scripts/prove.sh benchmarks [REGEXP]  medians of 10 warm rounds of each Go benchmark
 #
 # A mutant is scripts/mutants/NAME.patch, made by `git diff`, headed by
 #
 #   # takes out: what no longer works
 #   # test: ./folder ^TestName$
+#   # scenario: herd --profile strict      (some: one that must notice, with its flags)
 #
 # It is applied to a copy of the working tree. Each of its tests must pass before, must
 # still build after, and must then fail by an assertion: not by a panic, not by a
@@ -173,11 +175,58 @@ fake_mutant() {
 	sed "$4" "$1/fake.go" | diff -u --label a/fake.go --label b/fake.go "$1/fake.go" - >>"$patch" || true
 }
 
-# figures NAME… prints a line a figure: what, bar, measured, ok. It wants a quiet machine.
-figures() {
+# bench SCENARIO… runs scenarios of the harness, or all of them, and fails when an
+# invariant is broken or a bar is missed. It wants a quiet machine.
+bench() {
 	cd "$root"
-	go build -o "$tmp/figures" ./bench/figures
-	"$tmp/figures" "$@"
+	go build -o "$tmp/bellwether" ./cmd/bellwether
+	if (($# == 0)); then # the list's other lines are indented
+		mapfile -t < <("$tmp/bellwether" bench list | sed -n 's/^\([a-z][a-z]*\) .*/\1/p')
+		set -- "${MAPFILE[@]}"
+	fi
+	"$tmp/bellwether" bench run "$@" --bars --html "" --timeout 2h
+}
+
+# planted NAME… runs the scenarios that mutants name: each must hold without the mutant,
+# and break with it, as a table says. It wants a quiet machine: one of them is a bar.
+planted() {
+	local patch name flags tree word bad=0
+	for patch in $(patches "$root" "$@"); do
+		flags=$(header scenario "$patch")
+		[[ -n $flags ]] || continue
+		name=$(basename "$patch" .patch) tree=$tmp/planted
+		rm -rf "$tree"
+		copy_tree "$root" "$tree"
+		go -C "$tree" build -o "$tmp/sound" ./cmd/bellwether || fail "the tree does not build"
+		git -C "$tree" apply "$patch" || fail "stale: $patch"
+		go -C "$tree" build -o "$tmp/planted.bin" ./cmd/bellwether || fail "$name does not build"
+		if ! scenario "$tmp/sound" "$flags"; then
+			word="BROKEN WITHOUT IT"
+		elif ! scenario "$tmp/planted.bin" "$flags" && noticed; then
+			word=noticed
+		else
+			word=MISSED
+		fi
+		printf '%-26s %-18s %s; bench run %s\n' "$name" "$word" "$(header 'takes out' "$patch")" "$flags"
+		if [[ $word != noticed ]]; then
+			bad=1
+			sed 's/^/    /' "$tmp/log" | tail -n 15
+		fi
+	done
+	((bad == 0)) || fail "a planted fault was not noticed"
+}
+
+# scenario BINARY FLAGS runs a small one of Bellwether alone, and leaves what it said in
+# $tmp/log.
+scenario() {
+	# shellcheck disable=SC2086 # flags are words
+	"$1" bench run $2 --replicas 4 --callers 50 --rounds 2 --subjects bellwether --html "" --quiet >"$tmp/log" 2>&1
+}
+
+# noticed reports whether the scenario in $tmp/log ended in a check that is broken: one
+# that could not be run has noticed nothing.
+noticed() {
+	grep -qE '^ +NO +(invariant|bar) ' "$tmp/log"
 }
 
 # benchmarks REGEXP runs the benchmarks that match, on 1 and on 8 threads, and prints the
@@ -221,18 +270,19 @@ medians() {
 }
 
 usage() {
-	sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+	sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
 	exit 2
 }
 
 command=${1:-all}
 shift || true
 case $command in
-all) figures && mutants "$root" ;;
+all) bench && planted && mutants "$root" ;;
 mutants) mutants "$root" "$@" ;;
 applies) applies ;;
 check) check ;;
-figures) figures "$@" ;;
+bench) bench "$@" ;;
+planted) planted "$@" ;;
 benchmarks) benchmarks "$@" ;;
 *) usage ;;
 esac

@@ -3,9 +3,10 @@
 # the seconds of each step. The public workflow runs exactly this.
 #
 # What is missing is installed on Debian and Ubuntu, as root or through sudo: a
-# redis-server binary, a C compiler and libc headers for the race detector. Elsewhere
-# the list is printed and the script exits 1. No installed Redis service is used: the
-# tests start servers of their own, on free loopback ports, and end them.
+# redis-server binary, a C compiler and libc headers for the race detector, Chromium for
+# the page of the bench harness. Elsewhere the list is printed and the script exits 1. No
+# installed Redis service is used: the tests start servers of their own, on free loopback
+# ports, and end them.
 #
 #   BELLWETHER_TEST_TIMEOUT   for each package's tests, default 240s
 #   BELLWETHER_FUZZ_TIME      for each fuzz target, default 3s
@@ -55,7 +56,7 @@ not_asked_for() {
 
 		not part of this run:
 		  scripts/prove.sh mutants   takes out one mechanism at a time and wants a test to fail
-		  scripts/prove.sh figures   latency, throughput and memory, on a quiet machine
+		  scripts/prove.sh bench     latency, throughput and memory, on a quiet machine
 		  govulncheck                known vulnerabilities; the public workflow runs it
 	END
 }
@@ -83,6 +84,7 @@ at_least() {
 # missing prints, one per line, the Debian packages of what is not there.
 missing() {
 	command -v redis-server >/dev/null || echo redis-server
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || echo chromium
 	command -v "${CC:-gcc}" >/dev/null || echo gcc
 	echo '#include <stdlib.h>' | "${CC:-gcc}" -E -o /dev/null - 2>/dev/null || echo libc6-dev
 }
@@ -186,6 +188,10 @@ test_e2e() {
 	(cd e2e && go_test 2-e2e ./...)
 }
 
+test_peers() {
+	(cd bench/peers && go_test 3-peers ./...)
+}
+
 # folders_with NAME prints the packages whose tests have functions of that prefix.
 folders_with() {
 	grep -rlE --include='*_test.go' --exclude-dir=testdata "^func $1[A-Z]" . |
@@ -236,6 +242,9 @@ step "mutants: runner, patches apply" check_mutants
 step "tests, race detector, servers" go_test 1-all ./...
 if [[ -f e2e/go.mod ]]; then
 	step "e2e" test_e2e
+fi
+if [[ -f bench/peers/go.mod ]]; then
+	step "peers of the bench, a small run" test_peers
 fi
 step "fuzzing" fuzz
 step "benchmarks, once each" bench_once
