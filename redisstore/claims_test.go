@@ -190,7 +190,7 @@ func TestPauseAnywhere(t *testing.T) {
 					var wg sync.WaitGroup
 					var slowly bellwether.Token
 					wg.Go(func() { slowly = save(t, slow, tt.first) })
-					time.Sleep(time.Second)
+					synctest.Wait() // it is held up, or done
 					row := save(t, s, tt.then)
 					if took := hook.count(); took <= pauses {
 						last = true
@@ -232,7 +232,7 @@ func TestPausedConflict(t *testing.T) {
 			wg.Go(func() {
 				_, slowErr = slow.Save(t.Context(), bellwether.Token{ID: "x", RefreshToken: secret("wanted")})
 			})
-			time.Sleep(time.Second)
+			synctest.Wait() // it is held up, or done
 			_, err := s.Save(t.Context(), bellwether.Token{ID: "y", RefreshToken: secret("wanted")})
 			last = hook.count() <= pauses
 			wg.Wait()

@@ -32,7 +32,7 @@ func TestOverlappingSavesLoseNothing(t *testing.T) {
 			})
 			var wg sync.WaitGroup
 			wg.Go(func() { save(t, slow, bellwether.Token{ID: row.ID, RedirectURL: "https://slow.test"}) })
-			time.Sleep(50 * time.Millisecond)
+			synctest.Wait() // it is held up, or done
 			last = hook.count() <= pauses
 			save(t, s, bellwether.Token{ID: row.ID, ClientSecret: secret("changed meanwhile")})
 			wg.Wait()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bellwether-go/bellwether"
@@ -134,8 +135,8 @@ func TestClientWithoutGetBodyHandsBackThe401(t *testing.T) {
 		if n := len(w.seen); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
+		synctest.Wait() // what it started behind its back
 		// The next request finds another token.
-		time.Sleep(time.Millisecond)
 		resp, err = c.Get(fl.srv.APIURL())
 		if status, _ := body(t, resp, err); status != 200 {
 			t.Errorf("then status %d", status)
@@ -292,7 +293,7 @@ func TestClientDoesNotRenewWhileDenied(t *testing.T) {
 			if status, _ := body(t, resp, err); status != 401 {
 				t.Errorf("status %d, want 401", status)
 			}
-			time.Sleep(time.Millisecond) // what it started behind its back
+			synctest.Wait() // what it started behind its back
 		}
 		reject() // makes another token
 		reject() // is told that it is too soon
