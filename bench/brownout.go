@@ -157,12 +157,12 @@ type trouble struct {
 
 func (b *bout) brownout(ctx context.Context, s Source, part string, round int) (_ *loaded, _ *trouble, err error) {
 	p := b.plan(s)
-	p.Times, p.Expiry = brownoutTimes, ExpiryNone
-	h, err := OpenHerd(ctx, b.redis, p)
+	p.Times, p.Expiry = brownoutTimes, expiryNone
+	h, err := openHerd(ctx, b.redis, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, h.Close(ctx)) }()
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
 	st := h.stage
 	if _, err := st.warm(ctx); err != nil {
 		return nil, nil, err
@@ -173,7 +173,7 @@ func (b *bout) brownout(ctx context.Context, s Source, part string, round int) (
 	t.begun = time.Now()
 	st.server.FaultEvery(&t.spells[0].fault)
 	if part == partEnded {
-		st.Expiry = ExpiryAtOnce
+		st.Expiry = expiryAtOnce
 		err = st.expire(ctx)
 	} else {
 		err = st.shorten(ctx, t.length()+spareLife, windowLives)

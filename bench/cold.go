@@ -24,7 +24,7 @@ var coldScenario = Scenario{
 const readBar = 0.8
 
 func runCold(ctx context.Context, b *bout) ([]report.Run, error) {
-	runs, err := b.loads(ctx, func(s Source) Plan {
+	runs, err := b.loads(ctx, func(s Source) herdPlan {
 		p := b.living(s)
 		p.L1Size = -1
 		return p

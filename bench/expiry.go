@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Expiry says how the tokens of a round come to their end.
-type Expiry string
+// expiry says how the tokens of a round come to their end.
+type expiry string
 
 // The ways.
 const (
-	// ExpiryLived: every replica holds the token until it ends, as in life.
-	ExpiryLived Expiry = ""
-	// ExpiryAtOnce: a token that has ended is stored over the one that lives. It takes
+	// expiryLived: every replica holds the token until it ends, as in life.
+	expiryLived expiry = ""
+	// expiryAtOnce: a token that has ended is stored over the one that lives. It takes
 	// no time, for many rounds.
-	ExpiryAtOnce Expiry = "at once"
-	// ExpiryNone: the tokens live on.
-	ExpiryNone Expiry = "none"
+	expiryAtOnce expiry = "at once"
+	// expiryNone: the tokens live on.
+	expiryNone expiry = "none"
 )
 
 // How long an access token lives that a round waits for to end. Every replica must
@@ -35,7 +35,7 @@ const told = 30 * time.Millisecond
 // expire brings the tokens to their end, as the plan says.
 func (s *stage) expire(ctx context.Context) error {
 	switch {
-	case s.Expiry == ExpiryNone:
+	case s.Expiry == expiryNone:
 		return nil
 	case s.Source != SourceBellwether:
 		for _, row := range s.rows {
@@ -45,7 +45,7 @@ func (s *stage) expire(ctx context.Context) error {
 		}
 		_, err := s.warm(ctx)
 		return err
-	case s.Expiry == ExpiryAtOnce:
+	case s.Expiry == expiryAtOnce:
 		for _, row := range s.rows {
 			if _, err := s.ground.expire(ctx, row, -time.Second); err != nil {
 				return err

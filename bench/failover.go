@@ -152,7 +152,7 @@ func (b *bout) failover(ctx context.Context, s Source, round int) (_ *loaded, _ 
 	g.disposable = true
 	defer func() { err = errors.Join(err, g.close(ctx)) }()
 	p := b.plan(s)
-	p.Expiry = ExpiryNone
+	p.Expiry = expiryNone
 	st, err := openStage(ctx, g, p, nil)
 	if err != nil {
 		return nil, nil, "", err

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Plan describes a herd.
-type Plan struct {
+// A herdPlan describes a herd.
+type herdPlan struct {
 	Source   Source
 	Replicas int
 	Callers  int           // in each
@@ -15,7 +15,7 @@ type Plan struct {
 	Tokens   int           // shared by all, callers spread over them; default 1
 	Latency  time.Duration // of the provider
 	Profile  string        // one of Profiles
-	Expiry   Expiry
+	Expiry   expiry
 	Times    Times // zero values are refresh's own defaults
 	L1Size   int   // of SourceBellwether, as in refresh.Config
 	// KillHolder kills the replica that leads, once, while the provider holds its call.
@@ -26,7 +26,7 @@ type Plan struct {
 	SignIn bool
 }
 
-func (p Plan) mode() Mode {
+func (p herdPlan) mode() Mode {
 	switch {
 	case p.KillHolder:
 		return ModeHolderKilled
@@ -38,16 +38,16 @@ func (p Plan) mode() Mode {
 	return Mode(p.Source)
 }
 
-// A Herd is a fleet that meets one expiry after another. It is not safe for
+// A herd is a fleet that meets one expiry after another. It is not safe for
 // concurrent use.
-type Herd struct {
+type herd struct {
 	ground *ground
 	stage  *stage
 }
 
-// OpenHerd starts the replicas of a plan over the Redis of url; blank is an embedded
+// openHerd starts the replicas of a plan over the Redis of url; blank is an embedded
 // one.
-func OpenHerd(ctx context.Context, url string, p Plan) (*Herd, error) {
+func openHerd(ctx context.Context, url string, p herdPlan) (*herd, error) {
 	g, err := openGround(ctx, url)
 	if err != nil {
 		return nil, err
@@ -56,15 +56,15 @@ func OpenHerd(ctx context.Context, url string, p Plan) (*Herd, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.close(ctx))
 	}
-	return &Herd{g, s}, nil
+	return &herd{g, s}, nil
 }
 
-// Round lets the token expire, releases all callers at once and measures them. The
+// round lets the token expire, releases all callers at once and measures them. The
 // fleet is warm from the second round on.
-func (h *Herd) Round(ctx context.Context) (Result, error) { return h.stage.round(ctx) }
+func (h *herd) round(ctx context.Context) (Result, error) { return h.stage.round(ctx) }
 
-// Close ends the replicas and removes what was written.
-func (h *Herd) Close(ctx context.Context) error {
+// close ends the replicas and removes what was written.
+func (h *herd) close(ctx context.Context) error {
 	h.stage.close()
 	return h.ground.close(ctx)
 }

@@ -56,7 +56,7 @@ var convoyScenario = Scenario{
 	Usual:    []Source{SourceBellwether, SourcePolling, SourceRedislockLinear, SourceRedislockExponential},
 	Defaults: Settings{Replicas: 8, Callers: 50, Rounds: 2, Latency: 3500 * time.Millisecond, Profile: "strict"},
 	run: func(ctx context.Context, b *bout) ([]report.Run, error) {
-		return b.herds(ctx, func(s Source) Plan {
+		return b.herds(ctx, func(s Source) herdPlan {
 			p := b.plan(s)
 			p.Times = Times{CallTimeout: 2 * b.Latency, CommitBudget: 2 * time.Second, LockTTL: time.Second, MaxHold: 2*b.Latency + 4*time.Second}
 			return p
@@ -71,9 +71,9 @@ var rotateScenario = Scenario{
 	Usual:    []Source{SourceBellwether, SourcePolling, SourceRedislockLinear, SourceShared, SourceEach},
 	Defaults: Settings{Replicas: 8, Callers: 20, Rounds: 50, Latency: 50 * time.Millisecond, Profile: "strict"},
 	run: func(ctx context.Context, b *bout) ([]report.Run, error) {
-		return b.herds(ctx, func(s Source) Plan {
+		return b.herds(ctx, func(s Source) herdPlan {
 			p := b.plan(s)
-			p.Expiry = ExpiryAtOnce
+			p.Expiry = expiryAtOnce
 			return p
 		}, 1)
 	},
@@ -97,7 +97,7 @@ var killScenario = Scenario{
 const killedBar = 100 * time.Millisecond
 
 func runKill(ctx context.Context, b *bout) ([]report.Run, error) {
-	runs, err := b.herds(ctx, func(s Source) Plan {
+	runs, err := b.herds(ctx, func(s Source) herdPlan {
 		p := b.plan(s)
 		p.KillHolder, p.Times = true, demoTimes
 		return p
@@ -127,14 +127,14 @@ func find(runs []report.Run, s Source) *report.Run {
 
 // herds measures the herd of each source, round by round in turn, so that all meet the
 // same moods of the machine. Of Bellwether it checks that each expiry took so many calls.
-func (b *bout) herds(ctx context.Context, plan func(Source) Plan, calls int) (_ []report.Run, err error) {
+func (b *bout) herds(ctx context.Context, plan func(Source) herdPlan, calls int) (_ []report.Run, err error) {
 	runs := make([]report.Run, len(b.sources))
 	warm := make([]report.Run, len(b.sources)) // the round before those that are measured
-	herds := make([]*Herd, len(b.sources))
+	herds := make([]*herd, len(b.sources))
 	defer func() {
 		for _, h := range herds {
 			if h != nil {
-				err = errors.Join(err, h.Close(ctx))
+				err = errors.Join(err, h.close(ctx))
 			}
 		}
 	}()
@@ -143,7 +143,7 @@ func (b *bout) herds(ctx context.Context, plan func(Source) Plan, calls int) (_ 
 		if plan(s).KillHolder {
 			continue // a fleet for each round
 		}
-		if herds[i], err = OpenHerd(ctx, b.redis, plan(s)); err != nil {
+		if herds[i], err = openHerd(ctx, b.redis, plan(s)); err != nil {
 			return nil, err
 		}
 	}
@@ -154,14 +154,14 @@ func (b *bout) herds(ctx context.Context, plan func(Source) Plan, calls int) (_ 
 				if round == 0 {
 					continue
 				}
-				if h, err = OpenHerd(ctx, b.redis, plan(s)); err != nil {
+				if h, err = openHerd(ctx, b.redis, plan(s)); err != nil {
 					return nil, err
 				}
 			}
 			begun := time.Now()
-			r, err := h.Round(ctx)
+			r, err := h.round(ctx)
 			if herds[i] == nil {
-				err = errors.Join(err, h.Close(ctx))
+				err = errors.Join(err, h.close(ctx))
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s, err)

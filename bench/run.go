@@ -85,17 +85,17 @@ func ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func plans(o Options) []Plan {
-	p := Plan{Replicas: o.Replicas, Callers: o.Callers, Latency: o.Latency, Profile: o.Profile, Times: demoTimes}
+func plans(o Options) []herdPlan {
+	p := herdPlan{Replicas: o.Replicas, Callers: o.Callers, Latency: o.Latency, Profile: o.Profile, Times: demoTimes}
 	without, with, killed := p, p, p
 	without.Source = SourceShared
 	with.Source = SourceBellwether
 	killed.Source, killed.KillHolder, killed.Profile = SourceBellwether, true, "zoho"
-	return []Plan{without, with, killed}
+	return []herdPlan{without, with, killed}
 }
 
 // scene runs one round of a plan.
-func scene(ctx context.Context, g *ground, p Plan, n Narrator) (Result, error) {
+func scene(ctx context.Context, g *ground, p herdPlan, n Narrator) (Result, error) {
 	s, err := openStage(ctx, g, p, n)
 	if err != nil {
 		return Result{}, err

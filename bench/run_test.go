@@ -162,7 +162,7 @@ func TestProfilesWithout(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer g.close(t.Context())
-			p := Plan{Source: SourceShared, Replicas: 2, Callers: 5, Latency: 300 * time.Millisecond, Profile: profile}
+			p := herdPlan{Source: SourceShared, Replicas: 2, Callers: 5, Latency: 300 * time.Millisecond, Profile: profile}
 			r, err := scene(t.Context(), g, p, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -183,7 +183,7 @@ func TestRoundsBare(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.close(t.Context())
-	s, err := openStage(t.Context(), g, Plan{Source: SourceBare, Replicas: 3, Callers: 10, Latency: 50 * time.Millisecond, Profile: "strict"}, nil)
+	s, err := openStage(t.Context(), g, herdPlan{Source: SourceBare, Replicas: 3, Callers: 10, Latency: 50 * time.Millisecond, Profile: "strict"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -174,6 +174,6 @@ func (b *bout) newRun(s Source) report.Run {
 }
 
 // plan is the herd of a source.
-func (b *bout) plan(s Source) Plan {
-	return Plan{Source: s, Replicas: b.Replicas, Callers: b.Callers, Tokens: b.Tokens, Latency: b.Latency, Profile: b.Profile}
+func (b *bout) plan(s Source) herdPlan {
+	return herdPlan{Source: s, Replicas: b.Replicas, Callers: b.Callers, Tokens: b.Tokens, Latency: b.Latency, Profile: b.Profile}
 }

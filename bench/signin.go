@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/bellwether-go/bellwether/bench/report"
-	"github.com/bellwether-go/bellwether/oauthtest"
 )
 
 // Two ways in which a refresh is disturbed by its surroundings and nothing is broken.
@@ -18,7 +17,7 @@ var leaveScenario = Scenario{
 	Usual:    []Source{SourceBellwether, SourcePolling, SourceRedislockLinear, SourceShared},
 	Defaults: Settings{Replicas: 4, Callers: 50, Rounds: 4, Latency: 500 * time.Millisecond, Profile: "strict"},
 	run: func(ctx context.Context, b *bout) ([]report.Run, error) {
-		return b.herds(ctx, func(s Source) Plan {
+		return b.herds(ctx, func(s Source) herdPlan {
 			p := b.plan(s)
 			p.Leavers = 1
 			return p
@@ -33,7 +32,7 @@ var signInScenario = Scenario{
 	Usual:    []Source{SourceBellwether, SourcePolling, SourceRedislockLinear},
 	Defaults: Settings{Replicas: 4, Callers: 50, Rounds: 4, Latency: 100 * time.Millisecond, Profile: "strict"},
 	run: func(ctx context.Context, b *bout) ([]report.Run, error) {
-		runs, err := b.herds(ctx, func(s Source) Plan {
+		runs, err := b.herds(ctx, func(s Source) herdPlan {
 			p := b.plan(s)
 			p.SignIn = true
 			return p
@@ -45,27 +44,10 @@ var signInScenario = Scenario{
 	},
 }
 
-// signInMeanwhile stores the token of a new grant over the first row once the provider
-// holds the call of the old one.
-func (s *stage) signInMeanwhile(ctx context.Context, hold *oauthtest.Hold, next func(news) error) func(news) error {
-	done := false
-	return func(n news) error {
-		if n.Word != newsCalling || done {
-			if next == nil {
-				return nil
-			}
-			return next(n)
-		}
-		done = true
-		select {
-		case <-hold.Arrived():
-		case <-ctx.Done():
-			return ended(ctx)
-		}
-		defer hold.Release()
-		s.grants[0] = s.server.Issue(fmt.Sprintf("bot0@%s", s.mode))
-		return s.ground.replace(ctx, s.Source, s.rows[0], s.grants[0].Token)
-	}
+// signInAgain stores the token of a new grant over the first row.
+func (s *stage) signInAgain(ctx context.Context) error {
+	s.grants[0] = s.server.Issue(fmt.Sprintf("bot0@%s", s.mode))
+	return s.ground.replace(ctx, s.Source, s.rows[0], s.grants[0].Token)
 }
 
 // signInsLost is 1 when the first row does not hold the newest grant's refresh token.

@@ -14,26 +14,24 @@ import (
 // A stage is a provider, some grants and a fleet that shares them. Every round of it is
 // one expiry of all their tokens, or none.
 type stage struct {
-	Plan
+	herdPlan
 	mode     Mode
 	narrator Narrator
 	ground   *ground
 	server   *oauthtest.Server
 	grants   []oauthtest.Grant // one a row
 	rows     []string
-	setup    setup
 	fleet    *fleet
 	logged   int // calls in the provider's log before the round
-	replays  int
 }
 
 // lead is the time from an order to the release of the herd: all replicas must have
 // read the order and started their callers by then.
 const lead = 250 * time.Millisecond
 
-func openStage(ctx context.Context, g *ground, p Plan, n Narrator) (*stage, error) {
+func openStage(ctx context.Context, g *ground, p herdPlan, n Narrator) (*stage, error) {
 	cfg := serverConfig(p.Profile, p.Latency)
-	s := &stage{Plan: p, mode: p.mode(), narrator: n, ground: g, server: oauthtest.New(cfg)}
+	s := &stage{herdPlan: p, mode: p.mode(), narrator: n, ground: g, server: oauthtest.New(cfg)}
 	if err := s.open(ctx, cfg); err != nil {
 		s.close()
 		return nil, err
@@ -52,7 +50,8 @@ func (s *stage) open(ctx context.Context, cfg oauthtest.Config) error {
 			return err
 		}
 	}
-	s.setup = setup{
+	var err error
+	s.fleet, err = startFleet(ctx, s.Replicas, setup{
 		Source:    s.Source,
 		Callers:   s.Callers,
 		Leavers:   s.Leavers,
@@ -65,11 +64,10 @@ func (s *stage) open(ctx context.Context, cfg oauthtest.Config) error {
 		Secret:    s.grants[0].Token.ClientSecret.Reveal(),
 		Times:     s.Times,
 		L1Size:    s.L1Size,
-		Alive:     s.Expiry == ExpiryNone,
+		Alive:     s.Expiry == expiryNone,
 		Progress:  s.narrator != nil,
-	}
-	var err error
-	if s.fleet, err = startFleet(ctx, s.Replicas, s.setup); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	s.say("%d replica processes are up, %d callers in each", s.Replicas, s.Callers)
@@ -79,7 +77,7 @@ func (s *stage) open(ctx context.Context, cfg oauthtest.Config) error {
 // signIn makes a grant for row i and stores its token.
 func (s *stage) signIn(ctx context.Context, i int) error {
 	s.grants[i] = s.server.Issue(fmt.Sprintf("bot%d@%s", i, s.mode))
-	row, err := s.ground.seed(ctx, s.Source, i, s.grants[i].Token, s.Expiry == ExpiryNone)
+	row, err := s.ground.seed(ctx, s.Source, i, s.grants[i].Token, s.Expiry == expiryNone)
 	s.rows[i] = row
 	return err
 }
@@ -112,17 +110,16 @@ func (s *stage) round(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	stats := s.server.Stats()
-	s.logged, s.replays = len(s.server.Log()), stats.Replays
+	s.logged = len(s.server.Log())
 	r := Result{Mode: s.mode, Replicas: s.Replicas, Callers: s.Callers}
 	r.Story.Profile = s.Profile
 
 	aside := s.watch(stats.Calls)
 	if s.mode == ModeHolderKilled {
-		hold := s.server.HoldNext(false)
-		aside = s.killFirst(ctx, hold, &r.Story, aside)
+		aside = s.atFirstCall(ctx, aside, func(caller *replica) error { return s.kill(ctx, caller, &r.Story) })
 	}
 	if s.SignIn {
-		aside = s.signInMeanwhile(ctx, s.server.HoldNext(false), aside)
+		aside = s.atFirstCall(ctx, aside, func(*replica) error { return s.signInAgain(ctx) })
 	}
 	release := time.Now().Add(lead)
 	if err := s.fleet.tell(order{Do: orderHerd, At: release.UnixNano()}); err != nil {
@@ -192,7 +189,7 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 	if got := int(extra.Count()); got != r.Survivors() {
 		return fmt.Errorf("bench: %d of %d callers were measured", got, r.Survivors())
 	}
-	if !issued && r.FailedCallers < r.Survivors() && s.Source == SourceBellwether && s.Expiry != ExpiryNone {
+	if !issued && r.FailedCallers < r.Survivors() && s.Source == SourceBellwether && s.Expiry != expiryNone {
 		return errors.New("bench: callers got a token, and the provider issued none")
 	}
 	r.ExtraWait, r.Handover, r.Story.Waits = extra.Percentiles(), handover.Percentiles(), extra

@@ -40,26 +40,26 @@ func checkSteady(run *report.Run) {
 }
 
 // living is the plan of a source whose tokens outlast the scenario.
-func (b *bout) living(s Source) Plan {
+func (b *bout) living(s Source) herdPlan {
 	p := b.plan(s)
-	p.Expiry, p.Profile = ExpiryNone, "strict"
+	p.Expiry, p.Profile = expiryNone, "strict"
 	return p
 }
 
 // loads measures each source under the load of the settings, round by round in turn.
-func (b *bout) loads(ctx context.Context, plan func(Source) Plan) (_ []report.Run, err error) {
+func (b *bout) loads(ctx context.Context, plan func(Source) herdPlan) (_ []report.Run, err error) {
 	runs := make([]report.Run, len(b.sources))
-	herds := make([]*Herd, len(b.sources))
+	herds := make([]*herd, len(b.sources))
 	defer func() {
 		for _, h := range herds {
 			if h != nil {
-				err = errors.Join(err, h.Close(ctx))
+				err = errors.Join(err, h.close(ctx))
 			}
 		}
 	}()
 	for i, s := range b.sources {
 		runs[i] = b.newRun(s)
-		if herds[i], err = OpenHerd(ctx, b.redis, plan(s)); err != nil {
+		if herds[i], err = openHerd(ctx, b.redis, plan(s)); err != nil {
 			return nil, err
 		}
 		if _, err := herds[i].stage.warm(ctx); err != nil {

@@ -48,12 +48,12 @@ func runStorm(ctx context.Context, b *bout) ([]report.Run, error) {
 
 // storm is one round: processes that have never asked for a token.
 func (b *bout) storm(ctx context.Context, s Source) (_ Result, err error) {
-	h, err := OpenHerd(ctx, b.redis, b.living(s))
+	h, err := openHerd(ctx, b.redis, b.living(s))
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, h.Close(ctx)) }()
-	return h.Round(ctx)
+	defer func() { err = errors.Join(err, h.close(ctx)) }()
+	return h.round(ctx)
 }
 
 // unexplained are the commands beyond one read of each token by each replica, once more

@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"time"
-
-	"github.com/bellwether-go/bellwether/oauthtest"
 )
 
 // watch hands on how many callers have returned.
@@ -31,38 +29,44 @@ func (s *stage) watch(calls int) func(news) error {
 	}
 }
 
-// killFirst kills the replica whose call reaches the provider first, while that holds
-// it, and lets the provider go on.
-func (s *stage) killFirst(ctx context.Context, hold *oauthtest.Hold, story *Story, next func(news) error) func(news) error {
+// atFirstCall makes the provider hold the first call of a round, does something while it
+// is held, and lets the provider go on. All other news goes to next, which may be nil.
+func (s *stage) atFirstCall(ctx context.Context, next func(news) error, do func(caller *replica) error) func(news) error {
+	hold, done := s.server.HoldNext(false), false
 	return func(n news) error {
-		if n.Word != newsCalling || story.Killed != 0 {
+		if n.Word != newsCalling || done {
 			if next == nil {
 				return nil
 			}
 			return next(n)
 		}
+		done = true
 		select {
 		case <-hold.Arrived():
 		case <-ctx.Done():
 			return ended(ctx)
 		}
 		defer hold.Release()
-		killed := time.Now()
-		if err := s.fleet.kill(n.replica); err != nil {
-			return err
-		}
-		story.Killed, story.KilledPID = n.replica.number, n.replica.pid()
-		asked := time.Now()
-		left, err := s.ground.client.PTTL(ctx, s.lockKey()).Result()
-		if err != nil {
-			return err
-		}
-		story.LockLeft = asked.Sub(killed) + left
-		story.killed = killed
-		s.say("replica %d leads; its call is at the provider: process %d is killed, its lock ends in %v",
-			story.Killed, story.KilledPID, left.Round(10*time.Millisecond))
-		return nil
+		return do(n.replica)
 	}
+}
+
+// kill kills a replica and tells how.
+func (s *stage) kill(ctx context.Context, r *replica, story *Story) error {
+	story.killed = time.Now()
+	if err := s.fleet.kill(r); err != nil {
+		return err
+	}
+	story.Killed, story.KilledPID = r.number, r.pid()
+	asked := time.Now()
+	left, err := s.ground.client.PTTL(ctx, s.lockKey()).Result()
+	if err != nil {
+		return err
+	}
+	story.LockLeft = asked.Sub(story.killed) + left
+	s.say("replica %d leads; its call is at the provider: process %d is killed, its lock ends in %v",
+		story.Killed, story.KilledPID, left.Round(10*time.Millisecond))
+	return nil
 }
 
 // lockKey is the key of the lock of the first row.

@@ -42,7 +42,7 @@ It starts a redis-server of its own, which must be installed, unless --redis nam
 keys are written under a name of their own and removed. Progress goes to standard
 error; a table to standard output, and a page with plots to ` + defaultPage + `.
 
-Each scenario has invariants, which hold on every machine, and some have bars, which a
+Scenarios have invariants, which hold on every machine, and bars, which a
 quiet machine of two CPUs meets. The exit code is 1 when an invariant is broken, with
 --bars also when a bar is missed. "bellwether bench run" takes sizes, too.`,
 		Example: `  bellwether bench
