@@ -10,10 +10,9 @@ import (
 // expiry says how the tokens of a round come to their end.
 type expiry string
 
-// The ways.
+// The ways. None of them, the usual: every replica holds the token until it ends, as
+// in life.
 const (
-	// expiryLived: every replica holds the token until it ends, as in life.
-	expiryLived expiry = ""
 	// expiryAtOnce: a token that has ended is stored over the one that lives. It takes
 	// no time, for many rounds.
 	expiryAtOnce expiry = "at once"
@@ -51,7 +50,7 @@ func (s *stage) expire(ctx context.Context) error {
 				return err
 			}
 		}
-		return sleep(ctx, told)
+		return sleep(ctx, told<<s.slow)
 	}
 	return s.expireLived(ctx)
 }
