@@ -10,8 +10,8 @@ import (
 func (s *Store) Condemn(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rows[id].tok.State = bellwether.StateReauthRequired
-	s.rows[id].tok.Failure = &bellwether.Failure{
+	s.rows[id].Token.State = bellwether.StateReauthRequired
+	s.rows[id].Token.Failure = &bellwether.Failure{
 		Reason: bellwether.ReasonRevoked, Class: bellwether.ClassRefused, Code: "invalid_grant",
 		Count: 1, At: time.UnixMilli(time.Now().UnixMilli()).UTC(),
 	}

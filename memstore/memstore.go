@@ -11,14 +11,14 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/internal/rules"
 )
 
 // A deleted row is remembered for this long, so that a save over it continues its
@@ -28,70 +28,88 @@ const tombstoneLife = 24 * time.Hour
 // listBatch bounds what List copies at a time.
 const listBatch = 256
 
-// A Store is a bellwether.Store in memory, safe for concurrent use.
+// A Store is a bellwether.Store in memory, safe for concurrent use. It is a
+// bellwether.Durable too, as far as that can be without outliving its process.
 type Store struct {
 	mu     sync.Mutex
-	rows   map[string]*row // by ID, tombstones included
-	order  []*row          // the live ones, by seq
-	index  map[key][]*row  // the live ones, by all that identifies them
-	graves []grave         // the tombstones, oldest first
+	keyer  rules.Keyer
+	rows   map[string]*row      // by ID, tombstones included
+	order  []*row               // the live ones, by seq
+	index  map[rules.Key][]*row // the live ones, by all that identifies them
+	graves []grave              // the tombstones, oldest first
 	seq    uint64
+	writes uint64
 }
 
-var _ bellwether.Store = (*Store)(nil)
+var _ bellwether.Durable = (*Store)(nil)
+
+// A row is a place in the listing, and what stands there. What stands there is never
+// changed, but for another.
+type row struct {
+	*rules.Row
+	seq     uint64 // place in the listing; 0 when not in it
+	version uint64
+}
+
+func (r *row) record() bellwether.Record { return r.Record(strconv.FormatUint(r.version, 10)) }
 
 // New returns an empty Store.
 func New() *Store {
-	return &Store{rows: make(map[string]*row), index: make(map[key][]*row)}
+	return &Store{rows: make(map[string]*row), index: make(map[rules.Key][]*row)}
+}
+
+// lookup is the Store as the rules look at it, under mu.
+type lookup struct{ *Store }
+
+func (l lookup) ByID(id string) (*rules.Row, error) {
+	if r := l.rows[id]; r != nil {
+		return r.Row, nil
+	}
+	return nil, nil
+}
+
+func (l lookup) ByKey(k rules.Key) ([]*rules.Row, error) {
+	var found []*rules.Row
+	for _, r := range l.index[k] {
+		found = append(found, r.Row)
+	}
+	return found, nil
 }
 
 // Find implements bellwether.Store.
 func (s *Store) Find(ctx context.Context, partial bellwether.Token) (bellwether.Token, error) {
-	if partial.ID != "" {
-		return s.byID(ctx, "find", partial.ID)
-	}
-	if err := ctxError(ctx, "find", ""); err != nil {
+	if err := ctxError(ctx, "find", partial.ID); err != nil {
 		return bellwether.Token{}, err
-	}
-	if err := partial.Validate(); err != nil {
-		return bellwether.Token{}, err
-	}
-	if len(rules(partial)) == 0 {
-		return bellwether.Token{}, &bellwether.Error{Kind: bellwether.ErrInvalid, Op: "find",
-			Detail: "there is nothing to look for",
-			Hint:   "give an ID, a user name, a refresh or grant token, or an access token without client credentials"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, err := s.identifyLocked("find", partial)
+	r, err := s.keyer.Find(lookup{s}, partial)
 	if err != nil {
 		return bellwether.Token{}, err
 	}
-	if r == nil {
-		return bellwether.Token{}, notFound("find", "")
-	}
-	return r.tok.Clone(), nil
+	return r.Token.Clone(), nil
 }
 
 // FindByID implements bellwether.Store.
 func (s *Store) FindByID(ctx context.Context, id string) (bellwether.Token, error) {
-	return s.byID(ctx, "find by ID", id)
+	rec, err := s.Record(ctx, id)
+	return rec.Token, err
 }
 
-func (s *Store) byID(ctx context.Context, op, id string) (bellwether.Token, error) {
-	if err := ctxError(ctx, op, id); err != nil {
-		return bellwether.Token{}, err
+// Record implements bellwether.Durable.
+func (s *Store) Record(ctx context.Context, id string) (bellwether.Record, error) {
+	if err := ctxError(ctx, "find by ID", id); err != nil {
+		return bellwether.Record{}, err
 	}
 	if err := bellwether.ValidateID(id); err != nil {
-		return bellwether.Token{}, err
+		return bellwether.Record{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.liveLocked(id)
-	if r == nil {
-		return bellwether.Token{}, notFound(op, id)
+	if r := s.liveLocked(id); r != nil {
+		return r.record(), nil
 	}
-	return r.tok.Clone(), nil
+	return bellwether.Record{}, rules.NotFound("find by ID", id)
 }
 
 // Save implements bellwether.Store.
@@ -99,82 +117,40 @@ func (s *Store) Save(ctx context.Context, t bellwether.Token) (bellwether.Token,
 	if err := ctxError(ctx, "save", t.ID); err != nil {
 		return bellwether.Token{}, err
 	}
-	if err := t.Validate(); err != nil {
-		return bellwether.Token{}, err
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-
-	r, err := s.targetLocked(t)
+	_, saved, err := s.keyer.Save(lookup{s}, t, time.Now())
 	if err != nil {
 		return bellwether.Token{}, err
 	}
-	for _, k := range credentialKeys(t) {
-		for _, owner := range s.index[k] {
-			if owner != r {
-				return bellwether.Token{}, conflict(t.ID, "another row owns this refresh or grant token",
-					"find that row by the token, or delete it first")
-			}
-		}
-	}
-	given := r.past.strip(t)
-	old := r.tok
-	var next bellwether.Token
-	switch {
-	case t.Generation == 0:
-		next = old.Merge(given)
-	case r.dead || t.Generation != old.Generation:
-		return bellwether.Token{}, conflict(t.ID, fmt.Sprintf("the row does not have generation %d", t.Generation),
-			"read the row again and repeat the change")
-	default:
-		next = old.Replace(given)
-	}
-	if !next.HasCredential() {
-		return bellwether.Token{}, &bellwether.Error{Kind: bellwether.ErrInvalid, Op: "save", ID: next.ID,
-			Detail: "the row would hold no credential",
-			Hint:   "give a refresh, grant or access token that this row has not superseded, or client id and secret"}
-	}
-	if next.UserName != "" {
-		for _, other := range s.index[keyOf(byUser, next.UserName)] {
-			if other != r && bellwether.Compatible(other.tok, next) {
-				return bellwether.Token{}, conflict(t.ID, "another row has this user name, provider, data centre and client",
-					"save without an ID to update that row")
-			}
-		}
-	}
-
-	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
-	lineage := r.dead || old.StartsLineage(next)
-	if lineage {
-		next.State, next.Failure = bellwether.StateActive, nil
-	}
-	if r.dead {
-		next.CreatedAt = now
-	}
-	next.UpdatedAt = now
-	next.Generation = old.Generation + 1
-
-	s.removeLocked(r)
-	r.past.supersede(old, next, lineage)
-	r.tok, r.dead = next, false
-	s.addLocked(r)
-	return next.Clone(), nil
+	s.putLocked(saved)
+	return saved.Token.Clone(), nil
 }
 
-// targetLocked returns the row that a Save of t is about; a dead one when it is to be
-// inserted.
-func (s *Store) targetLocked(t bellwether.Token) (*row, error) {
-	if t.ID == "" {
-		r, err := s.identifyLocked("save", t)
-		if err != nil || r != nil {
-			return r, err
-		}
-		t.ID = rand.Text()
+// Swap implements bellwether.Durable.
+func (s *Store) Swap(ctx context.Context, expected string, next bellwether.Record) (bellwether.Record, error) {
+	id := next.Token.ID
+	if err := ctxError(ctx, "swap", id); err != nil {
+		return bellwether.Record{}, err
 	}
-	if r := s.rows[t.ID]; r != nil {
-		return r, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found bellwether.Record
+	if r := s.liveLocked(id); r != nil {
+		found = r.record()
 	}
-	return &row{tok: bellwether.Token{ID: t.ID}, dead: true}, nil
+	if found.Version != expected {
+		return found, rules.OtherVersion(id)
+	}
+	old, err := lookup{s}.ByID(id)
+	if err != nil {
+		return bellwether.Record{}, err
+	}
+	swapped, err := s.keyer.Swap(lookup{s}, old, next)
+	if err != nil {
+		return found, err
+	}
+	return s.putLocked(swapped).record(), nil
 }
 
 // Delete implements bellwether.Store.
@@ -189,7 +165,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	defer s.mu.Unlock()
 	r := s.liveLocked(id)
 	if r == nil {
-		return notFound("delete", id)
+		return rules.NotFound("delete", id)
 	}
 	s.buryLocked(r)
 	return nil
@@ -242,35 +218,44 @@ func (s *Store) batch(after uint64) ([]bellwether.Token, uint64) {
 	i, _ := slices.BinarySearchFunc(s.order, after+1, bySeq)
 	var batch []bellwether.Token
 	for _, r := range s.order[i:min(i+listBatch, len(s.order))] {
-		batch = append(batch, r.tok.Clone())
+		batch = append(batch, r.Token.Clone())
 		after = r.seq
 	}
 	return batch, after
 }
 
 func (s *Store) liveLocked(id string) *row {
-	if r := s.rows[id]; r != nil && !r.dead {
+	if r := s.rows[id]; r != nil && r.Live {
 		return r
 	}
 	return nil
 }
 
-// addLocked makes a live row findable. A row keeps its place in the listing for life.
-func (s *Store) addLocked(r *row) {
+// putLocked puts next, a live row, in the place of the row of its ID. A row keeps its
+// place in the listing for life.
+func (s *Store) putLocked(next *rules.Row) *row {
+	r := s.rows[next.Token.ID]
+	if r == nil {
+		r = &row{Row: &rules.Row{}}
+		s.rows[next.Token.ID] = r
+	}
+	s.forgetLocked(r)
+	s.writes++
+	r.Row, r.version = next, s.writes
 	if r.seq == 0 {
 		s.seq++
 		r.seq = s.seq
 		s.order = append(s.order, r)
-		s.rows[r.tok.ID] = r
 	}
-	for _, k := range r.keys() {
+	for _, k := range s.keyer.Keys(r.Row) {
 		s.index[k] = append(s.index[k], r)
 	}
+	return r
 }
 
-// removeLocked undoes addLocked but for the place in the listing.
-func (s *Store) removeLocked(r *row) {
-	for _, k := range r.keys() {
+// forgetLocked takes what identifies r out of the index.
+func (s *Store) forgetLocked(r *row) {
+	for _, k := range s.keyer.Keys(r.Row) {
 		rest := slices.DeleteFunc(s.index[k], func(o *row) bool { return o == r })
 		if len(rest) == 0 {
 			delete(s.index, k)
@@ -282,20 +267,19 @@ func (s *Store) removeLocked(r *row) {
 
 // buryLocked turns a live row into a tombstone: its generation and its past.
 func (s *Store) buryLocked(r *row) {
-	s.removeLocked(r)
+	s.forgetLocked(r)
 	if i, ok := slices.BinarySearchFunc(s.order, r.seq, bySeq); ok {
 		s.order = slices.Delete(s.order, i, i+1)
 	}
-	r.seq, r.dead = 0, true
-	r.tok = bellwether.Token{ID: r.tok.ID, Generation: r.tok.Generation + 1}
+	r.seq, r.Row = 0, r.Bury()
 
 	now := time.Now()
-	s.graves = append(s.graves, grave{r, r.tok.Generation, now})
+	s.graves = append(s.graves, grave{r, r.Token.Generation, now})
 	for len(s.graves) > 0 && now.Sub(s.graves[0].at) > tombstoneLife {
 		g := s.graves[0]
 		s.graves = s.graves[1:]
-		if g.row.dead && g.row.tok.Generation == g.generation {
-			delete(s.rows, g.row.tok.ID)
+		if !g.row.Live && g.row.Token.Generation == g.generation {
+			delete(s.rows, g.row.Token.ID)
 		}
 	}
 }
@@ -314,12 +298,4 @@ func ctxError(ctx context.Context, op, id string) error {
 		return &bellwether.Error{Op: op, ID: id, Err: err}
 	}
 	return nil
-}
-
-func notFound(op, id string) error {
-	return &bellwether.Error{Kind: bellwether.ErrNotFound, Op: op, ID: id}
-}
-
-func conflict(id, detail, hint string) error {
-	return &bellwether.Error{Kind: bellwether.ErrConflict, Op: "save", ID: id, Detail: detail, Hint: hint}
 }

@@ -15,4 +15,6 @@ var harness = storetest.Harness{
 
 func TestStore(t *testing.T) { storetest.Run(t, harness) }
 
+func TestDurable(t *testing.T) { storetest.Durable(t, harness) }
+
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, harness) }

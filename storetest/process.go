@@ -41,10 +41,12 @@ func Main(m *testing.M, open func() (bellwether.Store, error)) {
 	os.Exit(0)
 }
 
-// A claim is a Save in a child process.
+// A claim is a Save, or a Swap, in a child process.
 type claim struct {
 	ID, UserName, ClientID, ClientSecret, RefreshToken, AccessToken string
 	Generation                                                      int64
+	Swap                                                            bool
+	Version, Cred                                                   string // of a Swap
 }
 
 func (c claim) token() bellwether.Token {
@@ -52,6 +54,17 @@ func (c claim) token() bellwether.Token {
 		ID: c.ID, UserName: c.UserName, ClientID: c.ClientID, ClientSecret: secret(c.ClientSecret),
 		RefreshToken: secret(c.RefreshToken), AccessToken: secret(c.AccessToken), Generation: c.Generation,
 	}
+}
+
+// make makes the claim good.
+func (c claim) make(ctx context.Context, s bellwether.Store) (bellwether.Token, error) {
+	if !c.Swap {
+		return s.Save(ctx, c.token())
+	}
+	t := c.token()
+	t.State, t.CreatedAt, t.UpdatedAt = bellwether.StateActive, day, day
+	got, err := s.(bellwether.Durable).Swap(ctx, c.Version, bellwether.Record{Token: t, Cred: c.Cred})
+	return got.Token, err
 }
 
 // A verdict is what became of a claim.
@@ -82,11 +95,12 @@ func child(in io.Reader, out io.Writer, open func() (bellwether.Store, error)) e
 		} else if err != nil {
 			return err
 		}
-		tokens := make([]bellwether.Token, len(claims))
+		rows, errs := make([]bellwether.Token, len(claims)), make([]error, len(claims))
+		var wg sync.WaitGroup
 		for i, c := range claims {
-			tokens[i] = c.token()
+			wg.Go(func() { rows[i], errs[i] = c.make(ctx, s) })
 		}
-		rows, errs := race(ctx, s, tokens)
+		wg.Wait()
 		verdicts := make([]verdict, len(claims))
 		for i, err := range errs {
 			verdicts[i] = verdict{ID: rows[i].ID, Generation: rows[i].Generation}

@@ -39,6 +39,10 @@ type Harness struct {
 	// is not checked.
 	Condemn func(t testing.TB, s bellwether.Store, id string)
 
+	// Reopen closes s and opens what it stored again. Nil: the store ends with its
+	// process.
+	Reopen func(t testing.TB, s bellwether.Store) bellwether.Store
+
 	// Trim returns what the store can carry of a token, for a store whose format
 	// lacks fields. Nil: everything.
 	Trim func(bellwether.Token) bellwether.Token

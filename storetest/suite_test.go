@@ -24,7 +24,7 @@ const (
 func TestMain(m *testing.M) { storetest.Main(m, dial) }
 
 // TestSuite runs the suite over a store in memory that child processes reach by RPC;
-// with a fault when TestSuiteFindsFaults asks for one.
+// with a fault when TestSuitesFindFaults asks for one.
 func TestSuite(t *testing.T) {
 	h := storetest.Harness{
 		New:     func(testing.TB) bellwether.Store { return memstore.New() },
@@ -37,28 +37,32 @@ func TestSuite(t *testing.T) {
 	storetest.Run(t, h)
 }
 
-// TestSuiteFindsFaults runs the suite over stores that break one rule each, and wants
+// TestSuitesFindFaults runs the suites over stores that break one rule each, and wants
 // the subtest of that rule to fail.
-func TestSuiteFindsFaults(t *testing.T) {
-	for name, f := range faults {
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			var pattern []string
-			for part := range strings.SplitSeq("TestSuite/"+f.found, "/") {
-				pattern = append(pattern, "^"+part+"$")
-			}
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+strings.Join(pattern, "/"), "-test.timeout=60s")
-			cmd.Env = append(os.Environ(), faultEnv+"="+name, "GORACE=atexit_sleep_ms=0")
-			out, err := cmd.CombinedOutput()
-			if _, ok := errors.AsType[*exec.ExitError](err); !ok {
-				t.Fatalf("%s passes a store that %s (%v):\n%s", f.found, name, err, out)
-			}
-			if !strings.Contains(string(out), "--- FAIL: TestSuite/"+f.found) {
-				t.Errorf("a store that %s does not fail in %s:\n%s", name, f.found, out)
-			}
-			if strings.Contains(string(out), "panic:") {
-				t.Errorf("a store that %s makes the suite panic:\n%s", name, out)
-			}
-		})
+func TestSuitesFindFaults(t *testing.T) {
+	for suite, faults := range map[string]map[string]fault{"TestSuite": faults, "TestDurableSuite": durableFaults} {
+		for name, f := range faults {
+			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { findFault(t, suite, name, f) })
+		}
+	}
+}
+
+func findFault(t *testing.T, suite, name string, f fault) {
+	var pattern []string
+	for part := range strings.SplitSeq(suite+"/"+f.found, "/") {
+		pattern = append(pattern, "^"+part+"$")
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+strings.Join(pattern, "/"), "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), faultEnv+"="+name, "GORACE=atexit_sleep_ms=0")
+	out, err := cmd.CombinedOutput()
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+		t.Fatalf("%s passes a store that %s (%v):\n%s", f.found, name, err, out)
+	}
+	if !strings.Contains(string(out), "--- FAIL: "+suite+"/"+f.found) {
+		t.Errorf("a store that %s does not fail in %s:\n%s", name, f.found, out)
+	}
+	if strings.Contains(string(out), "panic:") {
+		t.Errorf("a store that %s makes the suite panic:\n%s", name, out)
 	}
 }
 
