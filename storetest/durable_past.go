@@ -85,8 +85,13 @@ func testSwapNotesAlone(t *testing.T, h Harness) {
 	next.Notes = []byte("presented")
 	got := swap(t, d, r.Version, next)
 	h.wantRecord(t, "the record", next, got)
-	// Nothing was superseded: the row takes its own tokens.
-	if saved := save(t, d, bellwether.Token{ID: "row", RefreshToken: next.Token.RefreshToken, AccessToken: next.Token.AccessToken}); !saved.RefreshToken.Equal(next.Token.RefreshToken) {
-		t.Errorf("the refresh token is %q", saved.RefreshToken.Reveal())
+	// Nothing was superseded: a Save that replaces the row may give its own tokens. Of one
+	// that the row takes for superseded it would drop them.
+	same := got.Token
+	same.Scopes = []string{"another"}
+	saved := save(t, d, same)
+	if !saved.RefreshToken.Equal(same.RefreshToken) || !saved.GrantToken.Equal(same.GrantToken) || !saved.AccessToken.Equal(same.AccessToken) {
+		t.Errorf("after Notes alone have changed, the row's own tokens are dropped: %q, %q, %q are left",
+			saved.RefreshToken.Reveal(), saved.GrantToken.Reveal(), saved.AccessToken.Reveal())
 	}
 }

@@ -14,6 +14,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,9 @@ type Harness struct {
 	// lacks fields. Nil: everything.
 	Trim func(bellwether.Token) bellwether.Token
 
+	// Groups names the groups of rules that Run checks. Nil: all.
+	Groups []string
+
 	// Rows is how many rows the listing tests use: 10,000 when zero, 1,000 at most
 	// with -short.
 	Rows int
@@ -77,7 +81,7 @@ func Run(t *testing.T, h Harness) {
 		{"Process", processRules, h.Process != nil},
 	}
 	for _, g := range groups {
-		if !g.able {
+		if !g.able || h.Groups != nil && !slices.Contains(h.Groups, g.name) {
 			continue
 		}
 		t.Run(g.name, func(t *testing.T) {

@@ -52,35 +52,59 @@ const (
 	rotation           // the provider gave another refresh token within the lineage
 )
 
-// supersede returns p with what next has taken the place of. What was only cleared may
-// come back, and is not added. first says that old holds the first credentials of its
-// lineage.
-func (k Keyer) supersede(p Past, old, next bellwether.Token, how change, first bool) Past {
-	p = p.clone()
-	gone := func(was, is bellwether.Secret) bool {
-		return !was.IsZero() && !was.Equal(is) && (how == newLineage || !is.IsZero())
+// Held is what a row holds, in keys; the zero Key stands for nothing. Bookkeeping beside
+// rows that another program writes keeps it, to know what that program has changed.
+type Held struct {
+	User    Key `json:"user,omitzero"`
+	Refresh Key `json:"refresh,omitzero"`
+	Grant   Key `json:"grant,omitzero"`
+	Access  Key `json:"access,omitzero"`
+}
+
+// Held returns what t holds.
+func (k Keyer) Held(t bellwether.Token) Held {
+	var h Held
+	if t.UserName != "" {
+		h.User = k.User(t.UserName)
 	}
-	for _, c := range [][2]bellwether.Secret{{old.GrantToken, next.GrantToken}, {old.RefreshToken, next.RefreshToken}} {
-		spent := how == rotation && !c[0].IsZero() && c[1].IsZero() // a code, by its refresh token
+	if !t.RefreshToken.IsZero() {
+		h.Refresh = k.Credential(t.RefreshToken)
+	}
+	if !t.GrantToken.IsZero() {
+		h.Grant = k.Credential(t.GrantToken)
+	}
+	if !t.AccessToken.IsZero() {
+		h.Access = k.Access(t.AccessToken)
+	}
+	return h
+}
+
+// supersede returns p with what the row that held was, and now holds is, has
+// superseded. What was only cleared may come back, and is not added. first says that
+// was are the first credentials of their lineage.
+func (p Past) supersede(was, is Held, how change, first bool) Past {
+	p = p.clone()
+	gone := func(was, is Key) bool {
+		return was != Key{} && was != is && (how == newLineage || is != Key{})
+	}
+	for _, c := range [][2]Key{{was.Grant, is.Grant}, {was.Refresh, is.Refresh}} {
+		spent := how == rotation && c[0] != Key{} && c[1] == Key{} // a code, by its refresh token
 		if !gone(c[0], c[1]) && !spent {
 			continue
 		}
-		key := k.Credential(c[0])
 		if first {
-			p.First = push(p.First, key, keepFirst)
+			p.First = push(p.First, c[0], keepFirst)
 		}
-		p.Last = push(p.Last, key, keepLast)
+		p.Last = push(p.Last, c[0], keepLast)
 	}
-	if gone(old.AccessToken, next.AccessToken) {
-		p.Access = push(p.Access, k.Access(old.AccessToken), keepAccess)
+	if gone(was.Access, is.Access) {
+		p.Access = push(p.Access, was.Access, keepAccess)
 	}
 	// What is current is not past: a rotation may come back to a token.
-	for _, key := range k.credentials(next) {
+	for _, key := range []Key{is.Refresh, is.Grant} {
 		p.First, p.Last = without(p.First, key), without(p.Last, key)
 	}
-	if !next.AccessToken.IsZero() {
-		p.Access = without(p.Access, k.Access(next.AccessToken))
-	}
+	p.Access = without(p.Access, is.Access)
 	return p
 }
 

@@ -19,6 +19,19 @@ type Rows interface {
 	ByKey(key Key) ([]*Row, error)
 }
 
+// A Namer is Rows that choose the ID of a new row; without it the ID is random.
+type Namer interface {
+	// NewID returns an ID that no row and no tombstone has.
+	NewID() (string, error)
+}
+
+func newID(rows Rows) (string, error) {
+	if n, ok := rows.(Namer); ok {
+		return n.NewID()
+	}
+	return rand.Text(), nil
+}
+
 // Find returns the row that partial identifies; no row is ErrNotFound, nothing to look
 // for is ErrInvalid.
 func (k Keyer) Find(rows Rows, partial bellwether.Token) (*Row, error) {
@@ -97,7 +110,9 @@ func (k Keyer) Save(rows Rows, t bellwether.Token, now time.Time) (old, saved *R
 	if old != nil {
 		r = old
 	} else if r.Token.ID == "" {
-		r.Token.ID = rand.Text()
+		if r.Token.ID, err = newID(rows); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := k.owned(rows, r.Token.ID, t); err != nil {
 		return nil, nil, err
@@ -134,7 +149,7 @@ func (k Keyer) Save(rows Rows, t bellwether.Token, now time.Time) (old, saved *R
 	}
 	next.UpdatedAt = now
 	next.Generation = r.Token.Generation + 1
-	saved.Past = k.supersede(r.Past, r.Token, next, how, r.Prev == "" || r.Adopted)
+	saved.Past = r.Past.supersede(k.Held(r.Token), k.Held(next), how, r.Prev == "" || r.Adopted)
 	saved.Token, saved.Live, saved.Adopted = next, true, true
 	return old, saved, nil
 }
@@ -222,7 +237,7 @@ func (k Keyer) Swap(rows Rows, old *Row, next bellwether.Record) (*Row, error) {
 		how = rotation
 	}
 	swapped := &Row{Token: t.Canonical(), Live: true, Cred: next.Cred, Prev: next.Prev, Notes: slices.Clone(next.Notes)}
-	swapped.Past = k.supersede(r.Past, r.Token, swapped.Token, how, r.Prev == "" || r.Adopted)
+	swapped.Past = r.Past.supersede(k.Held(r.Token), k.Held(swapped.Token), how, r.Prev == "" || r.Adopted)
 	return swapped, nil
 }
 
