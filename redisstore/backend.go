@@ -3,9 +3,12 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
 	"github.com/bellwether-go/bellwether/lock"
@@ -13,19 +16,36 @@ import (
 
 var peekFields = []string{"gen", "cred", "exp", "st", "pn", "cm", "in", "fl", "cd", "at", "ov"}
 
+// peekCommand is the command of a Peek but for the key. It is made once: HMGet would
+// allocate for each field of each read.
+var peekCommand = func() []any {
+	args := []any{"hmget", nil}
+	for _, f := range peekFields {
+		args = append(args, f)
+	}
+	return args
+}()
+
+func (s *Store) peek(ctx context.Context, id string) *redis.SliceCmd {
+	args := slices.Clone(peekCommand)
+	args[1] = s.keys.row(id)
+	return redis.NewSliceCmd(ctx, args...)
+}
+
 // Peek implements refresh.Backend.
 func (s *Store) Peek(ctx context.Context, id, client string) (bellwether.Snapshot, error) {
 	var v []string
 	var clientCooldown string
 	if client == "" {
-		reply, err := s.client.HMGet(ctx, s.keys.row(id), peekFields...).Result()
-		if err != nil {
+		row := s.peek(ctx, id)
+		if err := s.client.Process(ctx, row); err != nil {
 			return bellwether.Snapshot{}, fault(ctx, "read", id, err)
 		}
-		v = texts(reply)
+		v = texts(row.Val())
 	} else {
 		pipe := s.client.Pipeline()
-		row := pipe.HMGet(ctx, s.keys.row(id), peekFields...)
+		row := s.peek(ctx, id)
+		_ = pipe.Process(ctx, row)
 		cd := pipe.Get(ctx, s.keys.cooldown(client))
 		_, _ = pipe.Exec(ctx)
 		if err := row.Err(); err != nil {

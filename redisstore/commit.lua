@@ -81,6 +81,7 @@ elseif mr ~= ARGV[6] and ARGV[6] ~= '' then
 end
 
 gen = int(redis.call('HINCRBY', row, 'gen', 1))
+redis.call('HINCRBY', row, 'lc', 1)
 redis.call('HSET', row, 'cred', nonce, 'prev', expected, 'at', ARGV[3], 'exp', ARGV[4], 'cr', ARGV[5],
   'mr', ARGV[6], 'mg', ARGV[7], 'ma', ARGV[8], 'pf', pf, 'pr', pr, 'pa', pa, 'xf', first, 'xr', recent,
   'st', st == 'r' and 'r' or 'a', 'ut', int(now), 'fd', doubted and '1' or '')

@@ -17,6 +17,7 @@ type draft struct {
 	kept   []claim           // what the row has and the save says again
 	left   []entry           // what the row has no more
 	access string            // digest of an access token that is to be found from now on
+	least  int64             // generation that the write makes at least
 }
 
 // compose makes the row that saving t over r gives. Since the row is written only if
@@ -96,9 +97,10 @@ func (s *Store) composeFields(d *draft, r *row, lineage bool) error {
 		c.tokenType, c.apiDomain, c.scopes = next.TokenType, next.APIDomain, next.Scopes
 		c.extra = maps.Clone(c.extra)
 		maps.DeleteFunc(c.extra, func(k string, v bellwether.Secret) bool { return !next.Extra[k].Equal(v) })
-		for _, field := range []string{"prev", "in", "sp", "db", "fd", "ix"} {
+		for _, field := range []string{"prev", "in", "sp", "db", "fd", "ix", "lc"} {
 			set[field] = ""
 		}
+		set["ln"] = cred
 	} else {
 		if next.AccessToken.IsZero() {
 			c.extra, c.tokenType, c.apiDomain = nil, c.crType, c.crDomain

@@ -38,13 +38,19 @@ func bucketOf(id string) uint32 {
 	return h.Sum32() % buckets
 }
 
-func (k keys) tagged(bucket uint32) string { return fmt.Sprintf("%s{%04x}:", k.prefix, bucket) }
+// tags are the hash tags of the buckets.
+var tags = func() (t [buckets]string) {
+	for b := range t {
+		t[b] = fmt.Sprintf("{%04x}:", b)
+	}
+	return t
+}()
 
 // row, lock and due share a slot: all that a refresh touches.
-func (k keys) row(id string) string     { return k.tagged(bucketOf(id)) + "t:" + id }
-func (k keys) lock(id string) string    { return k.tagged(bucketOf(id)) + "l:" + id }
-func (k keys) due(id string) string     { return k.tagged(bucketOf(id)) + "due" }
-func (k keys) dueOf(b uint32) string    { return k.tagged(b) + "due" }
+func (k keys) row(id string) string     { return k.prefix + tags[bucketOf(id)] + "t:" + id }
+func (k keys) lock(id string) string    { return k.prefix + tags[bucketOf(id)] + "l:" + id }
+func (k keys) due(id string) string     { return k.dueOf(bucketOf(id)) }
+func (k keys) dueOf(b uint32) string    { return k.prefix + tags[b] + "due" }
 func (k keys) meta() string             { return k.prefix + "meta" }
 func (k keys) channel() string          { return k.prefix + "ev" }
 func (k keys) cooldown(c string) string { return k.prefix + "cd:{" + c + "}" }

@@ -67,9 +67,11 @@ type given struct {
 // move it elsewhere. The access token is bound to its end as well.
 func (s *Store) aad(id, field string, more ...string) []byte {
 	b := make([]byte, 0, 96)
-	for _, p := range append([]string{s.cfg.Namespace, id, field}, more...) {
-		b = binary.AppendUvarint(b, uint64(len(p)))
-		b = append(b, p...)
+	for _, parts := range [][]string{{s.cfg.Namespace, id, field}, more} {
+		for _, p := range parts {
+			b = binary.AppendUvarint(b, uint64(len(p)))
+			b = append(b, p...)
+		}
 	}
 	return b
 }

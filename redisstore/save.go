@@ -29,7 +29,7 @@ func (s *Store) Save(ctx context.Context, t bellwether.Token) (bellwether.Token,
 	if err := t.Validate(); err != nil {
 		return bellwether.Token{}, err
 	}
-	done, err := s.turns.take(ctx, s.turnOf(t))
+	done, err := s.turns.Take(ctx, s.turnOf(t))
 	if err != nil {
 		return bellwether.Token{}, &bellwether.Error{Op: "save", ID: t.ID, Err: err}
 	}
@@ -125,6 +125,11 @@ func (sv *saving) try(ctx, linger context.Context) (bellwether.Token, error) {
 	if err != nil {
 		return bellwether.Token{}, err
 	}
+	return sv.write(ctx, linger, r, d)
+}
+
+// write claims what the draft needs and writes it over r, once.
+func (sv *saving) write(ctx, linger context.Context, r *row, d *draft) (bellwether.Token, error) {
 	if kept, err := sv.confirm(linger, r.id, r.gen, d.kept); err != nil {
 		return bellwether.Token{}, err
 	} else if !kept {
@@ -144,7 +149,7 @@ func (sv *saving) try(ctx, linger context.Context) (bellwether.Token, error) {
 		how = "i"
 		if len(d.claims) > 0 {
 			how = "p"
-			d.set["st"] = stPending
+			d.set["ps"], d.set["st"] = d.set["st"], stPending
 		}
 	}
 	asked := time.Now()
@@ -210,7 +215,7 @@ func (sv *saving) owned(r *row, err error) error {
 // args are the arguments of save.lua.
 func (sv *saving) args(r *row, d *draft, held held, how string) []any {
 	args := []any{sv.nonce, r.gen, held.deadline(sv.cfg.ClaimGrace / 2), how,
-		sv.cfg.Tombstone.Milliseconds(), formatMillis(d.next.ExpiresAt), sv.keys.channel(), r.id}
+		sv.cfg.Tombstone.Milliseconds(), formatMillis(d.next.ExpiresAt), sv.keys.channel(), r.id, d.least}
 	var drop, set []any
 	for field, v := range d.set {
 		switch {

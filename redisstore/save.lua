@@ -7,7 +7,8 @@
 --         to others after it
 --       4 how: u update, i insert, p insert unseen until activate
 --       5 life of an unseen row ms  6 next action ms  7 channel  8 id
---       9 number of fields to drop, then their names, then pairs of field and value
+--       9 least generation that the write makes
+--       10 number of fields to drop, then their names, then pairs of field and value
 -- Returns {word, now, gen, ut}: ok, changed or late. A repeated save answers ok with
 -- the generation that it made, though others have followed.
 local row, due = KEYS[1], KEYS[2]
@@ -27,7 +28,7 @@ if ARGV[3] ~= '0' and now > tonumber(ARGV[3]) then return { 'late', int(now), ge
 
 local ut = now
 if h[3] and how == 'u' and tonumber(h[3]) > ut then ut = tonumber(h[3]) end
-gen = int(tonumber(gen) + 1)
+gen = int(math.max(tonumber(gen) + 1, tonumber(ARGV[9])))
 
 -- The newest writes, a delete among them, so that a repetition is recognised after others
 -- have followed.
@@ -37,11 +38,11 @@ kept[#kept + 1] = nonce .. ':' .. gen .. ':' .. int(ut) .. ';'
 while #kept > 4 do table.remove(kept, 1) end
 
 if how ~= 'u' then redis.call('DEL', row) end
-local drop = tonumber(ARGV[9])
+local drop = tonumber(ARGV[10])
 local fields = { 'gen', gen, 'ut', int(ut), 'sv', table.concat(kept) }
-for i = 10 + drop, #ARGV do fields[#fields + 1] = ARGV[i] end
+for i = 11 + drop, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('HSET', row, unpack(fields))
-if drop > 0 then redis.call('HDEL', row, unpack(ARGV, 10, 9 + drop)) end
+if drop > 0 then redis.call('HDEL', row, unpack(ARGV, 11, 10 + drop)) end
 
 if how == 'p' then
   redis.call('PEXPIRE', row, ARGV[5])

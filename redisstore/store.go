@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/internal/turns"
 )
 
 // A Store keeps tokens in one namespace of one Redis. It is safe for concurrent
@@ -21,7 +22,7 @@ type Store struct {
 	scripts   scripts
 	clock     clock
 	events    events
-	turns     turns
+	turns     turns.Turns
 	tails     tails
 	presented presented
 

@@ -1,14 +1,15 @@
-package redisstore
+// Package turns lets goroutines that want the same thing go one after the other.
+package turns
 
 import (
 	"context"
 	"sync"
 )
 
-// turns lets the saves of one thing in one process go one after the other. They would
-// get by without: each compares before it writes. But of many at once all but one
-// would have to start over, again and again.
-type turns struct {
+// Turns are kept by key. Those who write rows would get by without: each compares before
+// it writes. But of many at once all but one would have to start over, again and again.
+// The zero Turns is ready.
+type Turns struct {
 	mu      sync.Mutex
 	waiting map[string]*turn
 }
@@ -18,8 +19,8 @@ type turn struct {
 	users int           // those who have it or wait for it
 }
 
-// take waits until nobody else has the turn of key, or ctx ends.
-func (t *turns) take(ctx context.Context, key string) (done func(), err error) {
+// Take waits until nobody else has the turn of key, or ctx ends.
+func (t *Turns) Take(ctx context.Context, key string) (done func(), err error) {
 	t.mu.Lock()
 	if t.waiting == nil {
 		t.waiting = make(map[string]*turn)
