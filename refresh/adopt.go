@@ -180,15 +180,13 @@ func (r *Refresher) due(e *entry, v *value) bool {
 	return r.cfg.MaxStale > 0 && r.now() >= v.readAt+int64(r.cfg.MaxStale)
 }
 
-// read reads the row once and adopts it.
-func (r *Refresher) read(ctx context.Context, e *entry) (row, best *value, err error) {
+// read reads the row once and adopts it. Whoever goes on to an attempt names the client,
+// so that its cooldown is read along; for serving it is not needed.
+func (r *Refresher) read(ctx context.Context, e *entry, client string) (row, best *value, err error) {
 	if err := r.awaitClock(ctx, e.id); err != nil {
 		return nil, nil, err
 	}
 	before := r.mark(e)
-	e.mu.Lock()
-	client := e.client
-	e.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	s, err := r.store.Peek(ctx, e.id, client)
@@ -229,19 +227,7 @@ func (r *Refresher) newer(e *entry, old *value) *value {
 // ask meanwhile. While old lives it waits only a moment, and gives old back when the
 // store does not answer, or what has become known meanwhile.
 func (r *Refresher) reread(ctx context.Context, e *entry, old *value) (*value, error) {
-	ch := r.reads.DoChan(e.id, func() (any, error) {
-		if !r.enter() {
-			return nil, errClosed
-		}
-		defer r.leave()
-		e := r.l1.pin(e.id)
-		defer e.unpin()
-		if cur := r.newer(e, old); cur != nil {
-			return cur, nil
-		}
-		_, best, err := r.read(r.ctx, e)
-		return best, r.unlessClosed(err)
-	})
+	rd := r.startReading(e, old)
 	var patience <-chan time.Time
 	if old.lives(r.now()) {
 		e.mu.Lock()
@@ -256,11 +242,11 @@ func (r *Refresher) reread(ctx context.Context, e *entry, old *value) (*value, e
 	}
 	var err error
 	select {
-	case res := <-ch:
-		if res.Err == nil {
-			return res.Val.(*value), nil
+	case <-rd.done:
+		if rd.err == nil {
+			return rd.v, nil
 		}
-		err = res.Err
+		err = rd.err
 	case <-patience:
 		err = errSlowStore
 	case <-ctx.Done():

@@ -43,7 +43,7 @@ func (r *Refresher) fly(id string, w wish) (l landing) {
 	waited := false
 	for turns := 0; ; {
 		heard := e.watch()
-		v, best, err := r.read(ctx, e)
+		v, best, err := r.read(ctx, e, e.knownClient())
 		if err != nil {
 			return landing{err: r.unlessClosed(err)}
 		}
@@ -69,12 +69,7 @@ func (r *Refresher) fly(id string, w wish) (l landing) {
 				r.note(EventWaiting, Report{ID: id, Provider: v.snap.Provider, Kind: w.kind})
 			}
 			waited = true
-			rest := min(max(held.Remaining, 0)+time.Duration(r.cfg.jitter()*float64(leastPause)), r.cfg.SlowPoll)
-			if !v.snap.Intent {
-				// The holder has not begun. If begin denies, it leaves without an event.
-				rest = min(rest, leastPause)
-			}
-			if pause(ctx, heard, rest) != nil {
+			if r.awaitHolder(ctx, e, v, heard, held.Remaining) != nil {
 				return landing{err: r.unlessClosed(gaveUp(id, "another replica holds the lock"))}
 			}
 			continue

@@ -261,3 +261,22 @@ func TestNoSecretLeaves(t *testing.T) {
 		}
 	})
 }
+
+// Close leaves no goroutine behind that waits for more re-reads.
+func TestCloseWaitsForReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		row := living(time.Now())
+		r := newRefresher(t, &script{peek: func(string) (bellwether.Snapshot, error) { return row, nil }}, Config{})
+		if _, err := r.Get(t.Context(), "row", Want{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := r.readers.idle.Load(); n == 0 {
+			t.Fatal("no reader has stayed")
+		}
+		unexpected(t, r.Close())
+		if n := r.readers.idle.Load(); n != 0 {
+			t.Errorf("%d readers have not ended", n)
+		}
+	})
+}

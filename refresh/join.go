@@ -248,6 +248,31 @@ func (r *Refresher) outwait(ctx context.Context, e *entry, v *value, heard <-cha
 	}
 }
 
+// awaitHolder waits until the row v, locked by another replica for left, is worth another
+// turn: an event came, the lock may have ended, or a slow poll is due.
+func (r *Refresher) awaitHolder(ctx context.Context, e *entry, v *value, heard <-chan struct{}, left time.Duration) error {
+	asked := time.Now()
+	left = max(left, 0) + time.Duration(r.cfg.jitter()*float64(leastPause))
+	if !v.snap.Intent {
+		// The holder has not begun. If begin denies, it leaves without an event.
+		if err := pause(ctx, heard, min(left, leastPause)); err != nil || isDone(heard) {
+			return err
+		}
+		row, _, err := r.read(ctx, e, "")
+		if err != nil || !row.snap.Intent || row.snap.Cred != v.snap.Cred || failedSince(row, v) {
+			return nil
+		}
+	}
+	return pause(ctx, heard, min(left-time.Since(asked), r.cfg.SlowPoll))
+}
+
+// failedSince reports whether an attempt has failed between two looks at a row. One of
+// unknown outcome leaves its intent behind, and its event may be lost.
+func failedSince(row, before *value) bool {
+	was, is := before.snap.Failure, row.snap.Failure
+	return is != nil && (was == nil || is.Count != was.Count || !is.At.Equal(was.At))
+}
+
 // inside reports whether ctx lasts until then.
 func inside(ctx context.Context, until time.Time) bool {
 	d, ok := ctx.Deadline()

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,7 @@ type entry struct {
 	denials map[bellwether.AttemptKind]*denial // why no attempt is made just now
 	kept    *kept                              // an answer that is not stored yet
 	heard   chan struct{}
+	reading *reading      // under way
 	fresh   time.Duration // life of the newest token seen to be made by a refresh
 	// committed is the newest generation heard of that a refresh has made: a save may
 	// bring a token that has less than its whole life left.
@@ -80,6 +82,14 @@ func (e *entry) hit(now int64) *value {
 		e.used.Store(true)
 	}
 	return v
+}
+
+// knownClient is what a read needs to bring the client's cooldown along; blank before the
+// first read of the row.
+func (e *entry) knownClient() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.client
 }
 
 // watch returns a channel that is closed at the next event for the row. Register
@@ -170,13 +180,23 @@ func (c *l1) bucket(e *entry) *atomic.Pointer[entry] {
 	return &c.buckets[e.hash&uint64(len(c.buckets)-1)]
 }
 
+// mostSpared bounds the second chances of one eviction: where all rows are in use, the
+// clock hand would go round all of them while others wait for a place.
+const mostSpared = 128
+
 // evictLocked removes one entry that was not used lately. It reports false when
 // every entry is pinned: callers under way may exceed the bound.
 func (c *l1) evictLocked() bool {
+	spared := 0
 	for range 2 * len(c.ring) {
 		c.hand %= len(c.ring)
 		e := c.ring[c.hand]
-		if e.pins.Load() > 0 || e.used.Swap(false) {
+		if e.pins.Load() > 0 {
+			c.hand++
+			continue
+		}
+		if e.used.Swap(false) && spared < mostSpared {
+			spared++
 			c.hand++
 			continue
 		}
@@ -210,11 +230,13 @@ func (e *entry) retire() bool {
 	return true
 }
 
-// each calls f for every entry.
+// each calls f for every entry that there is when it begins. It holds up nobody who needs
+// a place meanwhile.
 func (c *l1) each(f func(*entry)) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range c.ring {
+	ring := slices.Clone(c.ring)
+	c.mu.Unlock()
+	for _, e := range ring {
 		f(e)
 	}
 }

@@ -78,3 +78,28 @@ func TestL1ReadersDuringEviction(t *testing.T) {
 		t.Errorf("%d entries, bound 16", n)
 	}
 }
+
+// Where every row is in use, few of them are looked at to find one that gives way.
+func TestL1EvictionIsShortWhenAllIsInUse(t *testing.T) {
+	c := newL1(10 * mostSpared)
+	var used []*entry
+	for i := range 10 * mostSpared {
+		e := c.pin(fmt.Sprint(i))
+		e.used.Store(true)
+		e.unpin()
+		used = append(used, e)
+	}
+	c.pin("new").unpin()
+	if n := c.len(); n != 10*mostSpared {
+		t.Errorf("%d entries, want %d", n, 10*mostSpared)
+	}
+	lost := 0
+	for _, e := range used {
+		if !e.used.Load() {
+			lost++
+		}
+	}
+	if lost > mostSpared+1 {
+		t.Errorf("%d rows have lost their second chance for one new row, want at most %d", lost, mostSpared+1)
+	}
+}

@@ -48,7 +48,7 @@ func (a *attempt) commit(answer bellwether.Token, rep Report) (landing, bool) {
 			return landing{err: storeError("refresh", a.spec.ID, err)}, false
 		}
 		if v.stale.Load() {
-			switch _, best, err := r.read(context.Background(), a.e); {
+			switch _, best, err := r.read(context.Background(), a.e, ""); {
 			case err == nil:
 				v = best
 			case isDecided(err):
@@ -63,7 +63,7 @@ func (a *attempt) commit(answer bellwether.Token, rep Report) (landing, bool) {
 	v := a.e.cur.Load()
 	if v == nil || v.stale.Load() || a.corrected(answer) {
 		// Others wrote too, or an operator's corrections win over the answer.
-		switch _, best, err := r.read(context.Background(), a.e); {
+		switch _, best, err := r.read(context.Background(), a.e, ""); {
 		case err == nil:
 			v = best
 		case isDecided(err):

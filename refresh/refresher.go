@@ -26,7 +26,7 @@ type Refresher struct {
 	l1        *l1
 
 	flights singleflight.Group // refreshes, by id
-	reads   singleflight.Group // re-reads, by id
+	readers readers            // re-reads
 	epoch   atomic.Int64       // events that concern every row
 
 	ctx     context.Context // ends with Close: nothing waits any longer
@@ -82,6 +82,7 @@ func New(store Backend, cfg Config) (*Refresher, error) {
 		wire:      newWire(cfg),
 		base:      time.Now(),
 		l1:        newL1(cfg.L1Size),
+		readers:   readers{work: make(chan *reading)},
 	}
 	for _, p := range cfg.Providers {
 		r.providers[p.Name()] = newProvider(p)
@@ -143,6 +144,8 @@ func (r *Refresher) Close() error {
 		r.mu.Unlock()
 		r.cancel(errClosed)
 		r.wg.Wait()
+		close(r.readers.work)
+		r.readers.wg.Wait()
 		r.unhear()
 		r.wire.close()
 		r.l1.each(func(e *entry) {
