@@ -1,0 +1,3 @@
+-- The IDs of rows that a key stands for, or that hold what it is made from; some twice. Key, value.
+SELECT CONVERT(k.id USING utf8mb4) FROM {keys} AS k WHERE k.k = ?
+UNION ALL SELECT CONVERT(t.id USING utf8mb4) FROM {tokens} AS t WHERE t.access_token = ?

@@ -1,0 +1,2 @@
+-- Every key.
+DELETE FROM {keys}

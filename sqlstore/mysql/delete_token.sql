@@ -1,0 +1,2 @@
+-- ID.
+DELETE FROM {tokens} WHERE id = ?

@@ -1,0 +1,2 @@
+-- Name.
+SELECT m.value FROM {meta} AS m WHERE m.name = ?

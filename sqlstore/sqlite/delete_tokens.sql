@@ -1,0 +1,2 @@
+-- Every row of the SDKs' table.
+DELETE FROM {tokens}
