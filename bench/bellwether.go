@@ -18,6 +18,8 @@ type bellwetherReplica struct {
 	client    redis.UniversalClient
 	store     *redisstore.Store
 	refresher *refresh.Refresher
+	cfg       refresh.Config // of it
+	meter     *meter
 	rows      []string
 	alive     bool
 }
@@ -27,13 +29,13 @@ func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &bellwetherReplica{client: client, store: store, rows: s.Rows, alive: s.Alive}
+	r := &bellwetherReplica{client: client, store: store, rows: s.Rows, alive: s.Alive, meter: m}
 	provider, err := s.Provider.provider()
 	if err != nil {
 		r.close()
 		return nil, err
 	}
-	r.refresher, err = refresh.New(store, refresh.Config{
+	r.cfg = refresh.Config{
 		Providers:    []bellwether.Provider{provider},
 		CallTimeout:  s.Times.CallTimeout,
 		CommitBudget: s.Times.CommitBudget,
@@ -42,10 +44,11 @@ func openBellwether(ctx context.Context, s setup, m *meter) (source, error) {
 		CooldownBase: s.Times.CooldownBase,
 		CooldownCap:  s.Times.CooldownCap,
 		L1Size:       s.L1Size,
+		MaxStale:     s.MaxStale,
 		Logger:       slog.New(slog.DiscardHandler),
 		Observer:     m.observe,
-	})
-	if err != nil {
+	}
+	if r.refresher, err = refresh.New(store, r.cfg); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -65,17 +68,21 @@ func openStore(ctx context.Context, url, namespace string, keyset []byte, hook r
 	if hook != nil {
 		client.AddHook(hook)
 	}
-	store, err := redisstore.New(ctx, client, redisstore.Config{
-		Namespace: namespace,
-		Sealer:    keys,
-		Tombstone: time.Minute,
-		Logger:    slog.New(slog.DiscardHandler),
-	})
+	store, err := redisstore.New(ctx, client, storeConfig(namespace, keys))
 	if err != nil {
 		_ = client.Close()
 		return nil, nil, err
 	}
 	return client, store, nil
+}
+
+func storeConfig(namespace string, keys *seal.Keys) redisstore.Config {
+	return redisstore.Config{
+		Namespace: namespace,
+		Sealer:    keys,
+		Tombstone: time.Minute,
+		Logger:    slog.New(slog.DiscardHandler),
+	}
 }
 
 // warm reads every row. It waits until the replica holds the short-lived tokens that

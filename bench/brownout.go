@@ -114,13 +114,26 @@ func runBrownout(ctx context.Context, b *bout) ([]report.Run, error) {
 	for i, s := range b.sources {
 		runs[i] = b.newRun(s)
 	}
+	err := b.brownouts(ctx, runs)
+	if err != nil {
+		runs = measured(runs)
+	}
+	if ours := find(runs, SourceBellwether); ours != nil {
+		if _, whole := ours.Metric(partLiving + "_arrivals"); whole { // a round, of both parts
+			checkBrownout(ours, b)
+		}
+	}
+	return runs, err
+}
+
+func (b *bout) brownouts(ctx context.Context, runs []report.Run) error {
 	for round := 1; round <= b.Rounds; round++ {
 		for i, s := range b.turn(round) {
 			begun := time.Now()
 			for _, part := range []string{partEnded, partLiving} { // the latter's picture stays
 				l, t, err := b.brownout(ctx, s, part, round)
 				if err != nil {
-					return nil, fmt.Errorf("%s: %w", s, err)
+					return fmt.Errorf("%s: %w", s, err)
 				}
 				t.addTo(&runs[i], part, l)
 				b.say("brownout, round %d of %d, %s, %s tokens: %v; all fresh %v after the recovery",
@@ -129,10 +142,7 @@ func runBrownout(ctx context.Context, b *bout) ([]report.Run, error) {
 			runs[i].Seconds += time.Since(begun).Seconds()
 		}
 	}
-	if ours := find(runs, SourceBellwether); ours != nil {
-		checkBrownout(ours, b)
-	}
-	return runs, nil
+	return nil
 }
 
 // wellAgain is the end of the load, in which the provider is well.

@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/bench/report"
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 // A spoilt is a metric with a value that must break one or more checks.
@@ -53,15 +57,35 @@ func TestChecksCanFail(t *testing.T) {
 			[]spoilt{{"handover_p99", 5.1}, {"extra_wait_p99", 15.1}},
 			func(run *report.Run) { checkHerd(run, &probe) },
 		},
+		"told": {
+			map[string]float64{"untold_rounds": 0},
+			[]spoilt{{"untold_rounds", 1}},
+			checkTold,
+		},
+		"cold of very many": {
+			map[string]float64{"reads_per_s": 80},
+			[]spoilt{{"reads_per_s", 79}},
+			func(run *report.Run) { checkCold(run, &bare) },
+		},
 		"kill": {
 			map[string]float64{"next_call_after_lock": 100},
 			[]spoilt{{"next_call_after_lock", 101}},
 			checkKill,
 		},
 		"steady": {
-			map[string]float64{"failed_callers": 0, "provider_calls": 0, "unexplained_commands": 0, "dropped": 0},
-			[]spoilt{{"failed_callers", 1}, {"provider_calls", 1}, {"unexplained_commands", 1}, {"dropped", 1}},
+			map[string]float64{"dropped": 0},
+			[]spoilt{{"dropped", 1}},
 			checkSteady,
+		},
+		"load in memory": {
+			map[string]float64{"failed_callers": 0, "provider_calls": 0, "unexplained_commands": 0},
+			[]spoilt{{"failed_callers", 1}, {"provider_calls", 1}, {"unexplained_commands", 1}},
+			checkLoad,
+		},
+		"load without memory": {
+			map[string]float64{"failed_callers": 0, "provider_calls": 0},
+			[]spoilt{{"failed_callers", 1}, {"provider_calls", 1}},
+			checkLoad,
 		},
 		"hit": {
 			map[string]float64{"allocations": 0, "redis_commands": 0, "token_cpu1": 50, "token_cpu8": 33, "get_cpu1": 80, "get_cpu8": 50},
@@ -69,8 +93,8 @@ func TestChecksCanFail(t *testing.T) {
 			func(run *report.Run) { checkHit(run, &reuse) },
 		},
 		"cold": {
-			map[string]float64{"failed_callers": 0, "provider_calls": 0, "dropped": 0, "reads_per_s": 80},
-			[]spoilt{{"failed_callers", 1}, {"provider_calls", 1}, {"dropped", 1}, {"reads_per_s", 79}},
+			map[string]float64{"dropped": 0, "reads_per_s": 80},
+			[]spoilt{{"dropped", 1}, {"reads_per_s", 79}},
 			func(run *report.Run) { checkCold(run, &bare) },
 		},
 		"storm": {
@@ -96,14 +120,19 @@ func TestChecksCanFail(t *testing.T) {
 			[]spoilt{{"living_failed_callers", 1}, {"provider_calls", 3}, {"provider_calls", 0}, {"replays", 1}, {"grants_lost", 1}, {"write_after_promotion", 1001}, {"dropped", 1}},
 			checkFailover,
 		},
+		"hold": {
+			map[string]float64{"hit_commands": 0, "cpu_idle": 1},
+			[]spoilt{{"hit_commands", 1}, {"cpu_idle", 1.1}},
+			checkHold,
+		},
 		"memory": {
 			map[string]float64{"fresh_listpack": 2048, "rotated_listpack": 3072},
 			[]spoilt{{"fresh_listpack", 2049}, {"rotated_listpack", 3073}},
 			checkMemory,
 		},
 		"million": {
-			map[string]float64{"missing": 0, "list_memory": 64, "heap_early": 100, "heap_late": 110},
-			[]spoilt{{"missing", 1}, {"list_memory", 65}, {"heap_late", 111}},
+			map[string]float64{"missing": 0, "doubled": 0, "list_memory": 64, "heap_early": 100, "heap_late": 110},
+			[]spoilt{{"missing", 1}, {"doubled", 1}, {"list_memory", 65}, {"heap_late", 111}},
 			checkMillion,
 		},
 	} {
@@ -145,23 +174,29 @@ func TestChecksCanFail(t *testing.T) {
 	}
 }
 
-// TestCheckWarm: a fault of the round that warms up counts.
-func TestCheckWarm(t *testing.T) {
+// TestAside: faults of a round that warms up or was dropped count, its times do not; and
+// nothing is checked of what was never measured.
+func TestAside(t *testing.T) {
 	good := map[string]float64{"provider_calls": 1, "replays": 0, "failed_callers": 0, "grants_lost": 0}
 	for name, c := range map[string]struct {
-		warm   report.Run
+		aside  report.Run
 		broken int
 	}{
 		"there was none": {report.Run{}, 0},
 		"a good one":     {made(SourceBellwether, good), 0},
 		"a second call":  {made(SourceBellwether, good, spoilt{"provider_calls", 2}), 1},
 	} {
-		run := made(SourceBellwether, good)
-		checkWarm(&run, c.warm, 1)
-		if got := len((report.Report{Runs: []report.Run{run}}).Broken(report.Invariant)); got != c.broken || len(run.Checks) != got {
-			t.Errorf("%s: %+v, want %d broken", name, run.Checks, c.broken)
+		e := &entrant{run: made(SourceBellwether, good), aside: c.aside}
+		e.check(func(run *report.Run) {
+			checkHerds(run, 1)
+			medianAtMost(run, "replays", "a bar that is missed", -1)
+		})
+		if got := len((report.Report{Runs: []report.Run{e.run}}).Broken(report.Invariant)); got != c.broken || len(e.run.Checks) != 5+got {
+			t.Errorf("%s: %+v, want %d broken", name, e.run.Checks, c.broken)
 		}
 	}
+	none := &entrant{}
+	none.check(func(run *report.Run) { t.Errorf("checked %+v", run) })
 }
 
 func TestCheckCommands(t *testing.T) {
@@ -202,6 +237,45 @@ func TestUnexplained(t *testing.T) {
 		if got := b.unexplained(r); got != c.want {
 			t.Errorf("%d commands, %d subscriptions: %v unexplained, want %v", c.commands, c.resyncs, got, c.want)
 		}
+	}
+}
+
+// TestMeterUnexplained: a read of each row is explained, and another one for each new subscription.
+func TestMeterUnexplained(t *testing.T) {
+	m := &meter{}
+	read := func(n int) {
+		for range n {
+			m.count(redis.NewSliceCmd(t.Context(), "hmget", "row"))
+		}
+	}
+	m.reset(time.Now())
+	for i, step := range []struct {
+		subscribed bool
+		reads      int
+		want       int64
+	}{{false, 10, 0}, {false, 1, 1}, {true, 9, 0}, {false, 2, 2}} {
+		if step.subscribed {
+			m.observe(refresh.Report{Event: refresh.EventResynced, At: time.Now()})
+		}
+		read(step.reads)
+		if got := m.unexplained(10); got != step.want {
+			t.Errorf("step %d: %d commands are unexplained, want %d", i, got, step.want)
+		}
+	}
+	m.reset(time.Now())
+	if read(11); m.unexplained(10) != 1 || m.subscriptions() != 0 {
+		t.Error("a reset keeps subscriptions")
+	}
+}
+
+// TestRoll: one token that is missing does not make up for another that comes twice.
+func TestRoll(t *testing.T) {
+	r := newRoll(3)
+	for _, id := range []string{sample.ID(0), sample.ID(2), sample.ID(2), sample.ID(3), "token-1", "stranger"} {
+		r.mark(id)
+	}
+	if r.listed != 6 || r.missing() != 1 || r.doubled != 4 {
+		t.Errorf("%d listed, %d missing, %d doubled; want 6, 1, 4", r.listed, r.missing(), r.doubled)
 	}
 }
 
@@ -263,17 +337,6 @@ func TestFailure(t *testing.T) {
 		if got := failure(errors.New(text)); got != want {
 			t.Errorf("got %q, want the first line without the ports, %q", got, want)
 		}
-	}
-}
-
-var escaped *int
-
-func TestAllocations(t *testing.T) {
-	if got := allocations(func() {}); got != 0 {
-		t.Errorf("nothing makes %v allocations", got)
-	}
-	if got := allocations(func() { escaped = new(int); escaped = new(int) }); got != 2 {
-		t.Errorf("two allocations are counted as %v", got)
 	}
 }
 

@@ -40,6 +40,10 @@ func (w *worker) collect(ctx context.Context, o order) (news, error) {
 		} else {
 			n.Failures[failure(a.err)]++
 		}
+		if extra < 0 || text != "" && a.wait < o.Commit {
+			n.Early++
+			continue
+		}
 		if err := n.ExtraWait.Record(extra); err != nil {
 			return news{}, fmt.Errorf("extra wait: %w", err)
 		}

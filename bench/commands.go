@@ -17,6 +17,8 @@ var commandsScenario = Scenario{
 	Usual:    []Source{SourceBellwether},
 	Defaults: Settings{Replicas: 32, Callers: 50, Rounds: 5, Latency: time.Second, Profile: "strict"},
 	run:      runCommands,
+
+	AnyMasters: true,
 }
 
 // The bars of commands: so many more for each more replica, and none for more callers
@@ -39,12 +41,12 @@ func runCommands(ctx context.Context, b *bout) ([]report.Run, error) {
 	}
 	for _, n := range sizes {
 		if err := measure(n, b.Callers); err != nil {
-			return nil, err
+			return runs, err
 		}
 	}
 	few := sizes[len(sizes)/2]
 	if err := measure(few, min(moreCallers*b.Callers, maxCallers, maxAllCallers/few)); err != nil {
-		return nil, err
+		return runs, err
 	}
 	checkCommands(runs, len(sizes)/2)
 	return runs, nil

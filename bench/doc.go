@@ -12,13 +12,18 @@
 // nobody. The provider is package oauthtest on loopback, in this process; it logs every
 // call with its service time. Redis is the one that the options name, in a namespace of
 // its own that is removed afterwards, a redis-server of the suite's own, or an embedded
-// one. Scenarios that kill servers always start their own.
+// one. Scenarios that kill servers always start their own; so do those that are asked for
+// a number of masters, and those that fill one with very many tokens.
 //
 // What holds: every caller is measured. A failed one counts with its whole wait, one who
-// arrives on a schedule from the instant at which it was due, and nothing is clamped or
-// left out; callers who could not begin, since too many were under way, are counted by
-// themselves. No process stays behind: a replica ends at the end of its standard input,
-// and is killed by its process id when it does not.
+// arrives on a schedule from the instant at which it was due. Callers who could not begin,
+// since too many were under way, are counted by themselves. A round of a herd that says
+// nothing of times, since a replica began or was told too late, is dropped and repeated;
+// dropped_rounds and untold_rounds tell how often. What it broke counts, its times do not.
+// A replica that is not told at last breaks an invariant. Waits are rounded to
+// microseconds and kept to three digits, so that less than half a microsecond is 0. No
+// process stays behind: a replica ends at the end of its standard input, and is killed by
+// its process id when it does not.
 //
 // What does not: loopback has next to no latency, and all replicas share the CPUs of
 // one machine. A design that passes a lock from caller to caller looks better here

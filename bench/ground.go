@@ -20,8 +20,11 @@ import (
 	"github.com/bellwether-go/bellwether/seal"
 )
 
-// cleanupPatience bounds the removal of what a run has written.
-const cleanupPatience = 10 * time.Second
+// These bound the removal of what a run has written; the latter is for each token of fill.
+const (
+	cleanupPatience = 10 * time.Second
+	cleanupEach     = 100 * time.Microsecond
+)
 
 // A ground is where fleets run: a namespace of its own in some Redis, and a keyset.
 type ground struct {
@@ -33,6 +36,7 @@ type ground struct {
 	store     *redisstore.Store
 	// disposable: the servers end with the scenario, and what was written with them.
 	disposable bool
+	saved      int // tokens that fill has stored
 }
 
 // openGround connects to the Redis of url, or starts one for a blank url.
@@ -93,7 +97,7 @@ func (g *ground) close(ctx context.Context) error {
 
 // clean deletes every key whose name holds the namespace, also when ctx has ended.
 func (g *ground) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience+time.Duration(g.saved)*cleanupEach)
 	defer cancel()
 	pattern := "*" + g.namespace + ":*"
 	var err error
@@ -111,13 +115,30 @@ func (g *ground) clean(ctx context.Context) error {
 
 // unlink deletes what matches on one server, key by key: they lie in many slots.
 func unlink(ctx context.Context, c redis.Cmdable, pattern string) error {
-	keys := c.Scan(ctx, 0, pattern, 1000).Iterator()
-	for keys.Next(ctx) {
-		if err := c.Unlink(ctx, keys.Val()).Err(); err != nil {
+	return scan(ctx, c, pattern, func(keys []string) error {
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, key := range keys {
+				p.Unlink(ctx, key)
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// scan hands the keys of one server that match to f, some thousand at a time; a key may
+// come twice.
+func scan(ctx context.Context, c redis.Cmdable, pattern string, f func(keys []string) error) error {
+	for cursor := uint64(0); ; {
+		keys, next, err := c.Scan(ctx, cursor, pattern, 1000).Result()
+		if err == nil && len(keys) > 0 {
+			err = f(keys)
+		}
+		if err != nil || next == 0 {
 			return err
 		}
+		cursor = next
 	}
-	return keys.Err()
 }
 
 // plainKey is the name of a key outside of the store's layout, for Cluster in a slot
@@ -125,10 +146,13 @@ func unlink(ctx context.Context, c redis.Cmdable, pattern string) error {
 func (g *ground) plainKey(name string) string { return "{" + g.namespace + ":" + name + "}" }
 
 // lockKey is where redisstore keeps the lock of a row; see docs/redis-keys.md.
-func (g *ground) lockKey(row string) string {
+func (g *ground) lockKey(row string) string { return g.rowKey("l", row) }
+
+// rowKey is the key of one kind of a row: "t" is the row itself.
+func (g *ground) rowKey(kind, row string) string {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(row))
-	return fmt.Sprintf("bw1:%s:{%04x}:l:%s", g.namespace, h.Sum32()%1024, row)
+	return fmt.Sprintf("bw1:%s:{%04x}:%s:%s", g.namespace, h.Sum32()%1024, kind, row)
 }
 
 // seed stores token n as a source of this kind expects it, and returns where. It has

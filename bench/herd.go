@@ -16,8 +16,9 @@ type herdPlan struct {
 	Latency  time.Duration // of the provider
 	Profile  string        // one of Profiles
 	Expiry   expiry
-	Times    Times // zero values are refresh's own defaults
-	L1Size   int   // of SourceBellwether, as in refresh.Config
+	Times    Times         // zero values are refresh's own defaults
+	L1Size   int           // of SourceBellwether, as in refresh.Config
+	MaxStale time.Duration // the same
 	// KillHolder kills the replica that leads, once, while the provider holds its call.
 	// Such a herd has one round.
 	KillHolder bool

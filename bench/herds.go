@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +19,8 @@ var herdScenario = Scenario{
 	Usual:    slices.DeleteFunc(herdSources(), func(s Source) bool { return s == SourceEach }), // half a minute a round
 	Defaults: Settings{Replicas: 8, Callers: 250, Rounds: 10, Latency: time.Second, Profile: "strict"},
 	run:      runHerd,
+
+	AnyMasters: true,
 }
 
 // The bars of the herd: a replica is told and its callers have returned within 5 ms of
@@ -32,7 +33,7 @@ const (
 func runHerd(ctx context.Context, b *bout) ([]report.Run, error) {
 	runs, err := b.herds(ctx, b.plan, 1)
 	if err != nil {
-		return nil, err
+		return runs, err
 	}
 	if ours := find(runs, SourceBellwether); ours != nil {
 		checkHerd(ours, find(runs, SourceBare))
@@ -54,7 +55,7 @@ var convoyScenario = Scenario{
 	About:    "the provider takes longer than a lock lives: 3.5 s, TTL 1 s (baselines: 2 s)",
 	Sources:  []Source{SourceBellwether, SourcePolling, SourceRedislockLinear, SourceRedislockExponential},
 	Usual:    []Source{SourceBellwether, SourcePolling, SourceRedislockLinear, SourceRedislockExponential},
-	Defaults: Settings{Replicas: 8, Callers: 50, Rounds: 2, Latency: 3500 * time.Millisecond, Profile: "strict"},
+	Defaults: Settings{Replicas: 8, Callers: 50, Rounds: 4, Latency: 3500 * time.Millisecond, Profile: "strict"},
 	run: func(ctx context.Context, b *bout) ([]report.Run, error) {
 		return b.herds(ctx, func(s Source) herdPlan {
 			p := b.plan(s)
@@ -103,7 +104,7 @@ func runKill(ctx context.Context, b *bout) ([]report.Run, error) {
 		return p
 	}, 2)
 	if err != nil {
-		return nil, err
+		return runs, err
 	}
 	if ours := find(runs, SourceBellwether); ours != nil {
 		checkKill(ours)
@@ -125,79 +126,16 @@ func find(runs []report.Run, s Source) *report.Run {
 	return nil
 }
 
-// herds measures the herd of each source, round by round in turn, so that all meet the
-// same moods of the machine. Of Bellwether it checks that each expiry took so many calls.
-func (b *bout) herds(ctx context.Context, plan func(Source) herdPlan, calls int) (_ []report.Run, err error) {
-	runs := make([]report.Run, len(b.sources))
-	warm := make([]report.Run, len(b.sources)) // the round before those that are measured
-	herds := make([]*herd, len(b.sources))
-	defer func() {
-		for _, h := range herds {
-			if h != nil {
-				err = errors.Join(err, h.close(ctx))
-			}
+// herds measures the herd of each source, round by round in turn. Of Bellwether it checks
+// that each expiry took so many calls.
+func (b *bout) herds(ctx context.Context, plan func(Source) herdPlan, calls int) ([]report.Run, error) {
+	return b.inTurn(ctx, plan, (*entrant).meet, func(run *report.Run) {
+		checkHerds(run, calls)
+		checkTold(run)
+		if plan(SourceBellwether).SignIn {
+			never(run, "sign_ins_lost", "sign-ins overwritten by an older refresh")
 		}
-	}()
-	for i, s := range b.sources {
-		runs[i] = b.newRun(s)
-		if plan(s).KillHolder {
-			continue // a fleet for each round
-		}
-		if herds[i], err = openHerd(ctx, b.redis, plan(s)); err != nil {
-			return nil, err
-		}
-	}
-	for round := range b.Rounds + 1 {
-		for i, s := range b.turn(round) {
-			h := herds[i]
-			if h == nil {
-				if round == 0 {
-					continue
-				}
-				if h, err = openHerd(ctx, b.redis, plan(s)); err != nil {
-					return nil, err
-				}
-			}
-			begun := time.Now()
-			r, err := h.round(ctx)
-			if herds[i] == nil {
-				err = errors.Join(err, h.close(ctx))
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", s, err)
-			}
-			if round == 0 {
-				addResult(&warm[i], r)
-				continue
-			}
-			runs[i].Seconds += time.Since(begun).Seconds()
-			addResult(&runs[i], r)
-			if plan(s).SignIn {
-				runs[i].Add("sign_ins_lost", "rows", report.Less, float64(r.Story.SignInsLost))
-			}
-			b.say("%s, round %d of %d, %s: %d provider calls, %d failed callers", b.scenario.Name, round, b.Rounds, s, r.ProviderCalls, r.FailedCallers)
-		}
-	}
-	if i := slices.Index(b.sources, SourceBellwether); i >= 0 {
-		checkHerds(&runs[i], calls)
-		checkWarm(&runs[i], warm[i], calls)
-	}
-	return runs, nil
-}
-
-// checkWarm adds what a first round has broken, if there was one: its times do not count,
-// its faults do.
-func checkWarm(run *report.Run, warm report.Run, calls int) {
-	if len(warm.Metrics) == 0 {
-		return
-	}
-	checkHerds(&warm, calls)
-	for _, c := range warm.Checks {
-		if !c.OK {
-			c.Name += ", in the round that warms up"
-			run.Checks = append(run.Checks, c)
-		}
-	}
+	})
 }
 
 // addResult adds one round.

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/oauth2"
 
+	"github.com/bellwether-go/bellwether/bench/internal/cost"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/refresh"
 )
@@ -36,7 +36,11 @@ var hitBars = []struct {
 }{{1, 1.0 / 2, 0.8}, {8, 1.0 / 3, 1.0 / 2}}
 
 const (
-	hitCalls    = 300_000   // of each goroutine
+	// A round is the median of so many samples, each of at least so long: a second in
+	// all for a call at a number of processors.
+	hitSamples = 10
+	hitSample  = 100 * time.Millisecond
+
 	steadyCalls = 1_000_000 // over which the commands are counted
 )
 
@@ -44,7 +48,7 @@ const (
 type hitter struct {
 	source Source
 	metric string
-	call   func()
+	call   func() bool // reports whether it gave a token
 }
 
 func runHit(ctx context.Context, b *bout) (_ []report.Run, err error) {
@@ -63,54 +67,70 @@ func runHit(ctx context.Context, b *bout) (_ []report.Run, err error) {
 		return nil, err
 	}
 	defer r.Close()
-	if _, err := r.Get(ctx, sampleID(0), refresh.Want{}); err != nil {
+	if _, err := r.Get(ctx, sample.ID(0), refresh.Want{}); err != nil {
 		return nil, err
 	}
 	runs := make([]report.Run, len(b.sources))
 	for i, s := range b.sources {
 		runs[i] = b.newRun(s)
 	}
-	hitters := b.hitters(ctx, r)
-	for round := range b.Rounds + 1 {
-		for _, bars := range hitBars {
-			for _, h := range hitters {
-				begun := time.Now()
-				cost := perCall(bars.procs, h.call)
-				if run := find(runs, h.source); round > 0 {
-					run.Add(fmt.Sprintf("%s_cpu%d", h.metric, bars.procs), "ns", report.Less, cost)
-					run.Seconds += time.Since(begun).Seconds()
-				}
-			}
-		}
-		if ctx.Err() != nil {
-			return nil, ended(ctx)
-		}
-		b.say("hit, round %d of %d", round, b.Rounds)
+	if err := b.hits(ctx, runs, b.hitters(ctx, r)); err != nil {
+		return measured(runs), err
 	}
 	ours := find(runs, SourceBellwether)
 	if ours == nil {
 		return runs, nil
 	}
 	if err := countHits(ctx, b, g, r, &m, ours); err != nil {
-		return nil, err
+		return runs, err
 	}
 	checkHit(ours, find(runs, SourceReuse))
 	return runs, nil
 }
 
+// hits adds the rounds. A round of a hitter is the median of samples that are taken in
+// turn with those of the others; round 0 warms up.
+func (b *bout) hits(ctx context.Context, runs []report.Run, hitters []hitter) error {
+	calls := make([]func() bool, len(hitters))
+	for i, h := range hitters {
+		calls[i] = h.call
+	}
+	for round := range b.Rounds + 1 {
+		times := hitSamples
+		if round == 0 {
+			times = 1
+		}
+		for _, bars := range hitBars {
+			begun := time.Now()
+			costs, err := cost.Median(ctx, bars.procs, times, hitSample, calls...)
+			if err != nil {
+				return err
+			}
+			for i, h := range hitters {
+				if run := find(runs, h.source); round > 0 {
+					run.Add(fmt.Sprintf("%s_cpu%d", h.metric, bars.procs), "ns", report.Less, costs[i])
+					run.Seconds += time.Since(begun).Seconds() / float64(len(hitters))
+				}
+			}
+		}
+		b.say("hit, round %d of %d", round, b.Rounds)
+	}
+	return nil
+}
+
 // hitters are the calls of the sources that were asked for.
 func (b *bout) hitters(ctx context.Context, r *refresh.Refresher) []hitter {
-	id := sampleID(0)
+	id := sample.ID(0)
 	source := r.Source(id)
 	reuse := oauth2.ReuseTokenSource(&oauth2.Token{AccessToken: "token", Expiry: time.Now().Add(time.Hour)}, nil)
 	var pointer atomic.Pointer[oauth2.Token]
 	pointer.Store(new(oauth2.Token))
 	var hitters []hitter
 	for _, h := range []hitter{
-		{SourceReuse, "token", func() { _, _ = reuse.Token() }},
-		{SourceBellwether, "token", func() { _, _ = source.Token() }},
-		{SourceBellwether, "get", func() { _, _ = r.Get(ctx, id, refresh.Want{}) }},
-		{SourceAtomic, "load", func() { _ = pointer.Load() }},
+		{SourceReuse, "token", func() bool { t, err := reuse.Token(); return t != nil && err == nil }},
+		{SourceBellwether, "token", func() bool { t, err := source.Token(); return t != nil && err == nil }},
+		{SourceBellwether, "get", func() bool { _, err := r.Get(ctx, id, refresh.Want{}); return err == nil }},
+		{SourceAtomic, "load", func() bool { return pointer.Load() != nil }},
 	} {
 		if slices.Contains(b.sources, h.source) {
 			hitters = append(hitters, h)
@@ -138,29 +158,12 @@ func checkHit(ours, reuse *report.Run) {
 	}
 }
 
-// perCall is the time in ns that one call takes of the whole, as testing.B.RunParallel
-// counts.
-func perCall(procs int, f func()) float64 {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	var wg sync.WaitGroup
-	begun := time.Now()
-	for range procs {
-		wg.Go(func() {
-			for range hitCalls {
-				f()
-			}
-		})
-	}
-	wg.Wait()
-	return float64(time.Since(begun)) / float64(procs*hitCalls)
-}
-
 // countHits counts what hits cost beyond time: allocations of one, by the runtime's own
 // count, and the commands of very many.
 func countHits(ctx context.Context, b *bout, g *ground, r *refresh.Refresher, m *meter, run *report.Run) error {
-	id := sampleID(0)
+	id := sample.ID(0)
 	source := r.Source(id)
-	run.Add("allocations", "allocations", report.Less, allocations(func() { _, _ = source.Token() }))
+	run.Add("allocations", "allocations", report.Less, cost.Allocations(func() { _, _ = source.Token() }))
 	before, err := serverCommands(ctx, b, g.client)
 	if err != nil {
 		return err
@@ -198,27 +201,6 @@ func countHits(ctx context.Context, b *bout, g *ground, r *refresh.Refresher, m 
 	}
 	run.Add("redis_commands", "commands", report.Less, float64(total))
 	return nil
-}
-
-// allocations is how many f makes in the mean, less a part that other goroutines make
-// meanwhile: the least of some tries counts.
-func allocations(f func()) float64 {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const tries, calls = 5, 1000
-	least := -1.0
-	for range tries {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range calls {
-			f()
-		}
-		runtime.ReadMemStats(&after)
-		mean := float64((after.Mallocs - before.Mallocs) / calls) // whole, as testing.AllocsPerRun
-		if least < 0 || mean < least {
-			least = mean
-		}
-	}
-	return least
 }
 
 // serverCommands are the commands that the server has counted, what the meter leaves out

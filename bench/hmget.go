@@ -3,11 +3,14 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/seal"
 )
 
 // An hmgetReplica sends the command that redisstore sends for a read, and looks at
@@ -38,46 +41,29 @@ func (r *hmgetReplica) token(ctx context.Context, row int) (bellwether.Secret, e
 
 func (r *hmgetReplica) close() { _ = r.client.Close() }
 
-// A recorder keeps the arguments of the HMGETs that pass.
-type recorder struct{ sent [][]any }
-
-var _ redis.Hook = (*recorder)(nil)
-
-// DialHook implements redis.Hook.
-func (*recorder) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-// ProcessPipelineHook implements redis.Hook.
-func (*recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-// ProcessHook implements redis.Hook.
-func (r *recorder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "hmget" {
-			r.sent = append(r.sent, cmd.Args())
-		}
-		return next(ctx, cmd)
+// readOf returns what makes the command that a read of a sample sends. Very many need not
+// be recorded one by one: they differ in the key alone.
+func (g *ground) readOf(ctx context.Context) (func(id string) []any, error) {
+	first := sample.ID(0)
+	sent, err := recordReads(ctx, g.url, g.namespace, g.keyset, []string{first})
+	if err != nil {
+		return nil, err
 	}
+	if sent[0][1] != any(g.rowKey("t", first)) {
+		return nil, fmt.Errorf("bench: a read of %s asks for key %v", first, sent[0][1])
+	}
+	return func(id string) []any {
+		args := slices.Clone(sent[0])
+		args[1] = g.rowKey("t", id)
+		return args
+	}, nil
 }
 
 // recordReads returns the command that a read of each row sends.
 func recordReads(ctx context.Context, url, namespace string, keyset []byte, rows []string) ([][]any, error) {
-	rec := &recorder{}
-	client, store, err := openStore(ctx, url, namespace, keyset, rec)
+	keys, err := seal.Parse(keyset)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	defer store.Close()
-	rec.sent = nil
-	for _, row := range rows {
-		if _, err := store.Peek(ctx, row, ""); err != nil {
-			return nil, err
-		}
-	}
-	if len(rec.sent) != len(rows) {
-		return nil, fmt.Errorf("bench: %d reads sent %d HMGETs", len(rows), len(rec.sent))
-	}
-	return rec.sent, nil
+	return sample.Reads(ctx, url, storeConfig(namespace, keys), rows)
 }

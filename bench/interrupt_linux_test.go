@@ -102,7 +102,7 @@ func TestSuiteInterrupted(t *testing.T) {
 		time.AfterFunc(after, cancel)
 		begun := time.Now()
 		_, err := RunSuite(ctx, SuiteOptions{Scenarios: []string{scenario}, Sources: []Source{SourceBellwether},
-			Settings: Settings{Replicas: 2, Rate: 50, For: time.Minute}})
+			Sizes: []Settings{{Replicas: 2, Rate: 50, For: time.Minute}}})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v after %v", scenario, err, time.Since(begun))
 		}

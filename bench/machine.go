@@ -5,7 +5,6 @@ import (
 
 	"github.com/bellwether-go/bellwether/bench/internal/host"
 	"github.com/bellwether-go/bellwether/bench/report"
-	"github.com/bellwether-go/bellwether/redisstore"
 )
 
 // comparedModules are those whose versions matter to a figure.
@@ -14,24 +13,21 @@ var comparedModules = []string{
 	"github.com/tink-crypto/tink-go/v2", "golang.org/x/oauth2", "golang.org/x/sync",
 }
 
-func theseVersions(ctx context.Context, redisURL string) report.Versions {
-	v := host.Versions(ctx, comparedModules)
-	v.Redis = redisVersion(ctx, redisURL)
-	return v
-}
+// yours is a Redis that was named, of a kind that is not known yet.
+const yours = "yours"
 
-func redisVersion(ctx context.Context, url string) string {
-	if url == "" {
-		return "miniredis"
+// theseVersions are those of this build and of the Redis, with its kind; one that cannot
+// be reached has no version.
+func theseVersions(ctx context.Context, redisURL, kind string) (report.Versions, string) {
+	v := host.Versions(ctx, comparedModules)
+	if redisURL == "" {
+		v.Redis = "miniredis"
+		return v, kind
 	}
-	client, err := redisstore.Dial(url)
-	if err != nil {
-		return ""
+	version, found, _ := host.Redis(ctx, redisURL) // the first scenario fails with the error
+	v.Redis = version
+	if kind == yours && found != "" {
+		kind = "your " + found
 	}
-	defer client.Close()
-	info, err := client.Info(ctx, "server").Result()
-	if err != nil {
-		return ""
-	}
-	return host.Field(info, "redis_version")
+	return v, kind
 }

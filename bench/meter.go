@@ -24,6 +24,7 @@ type meter struct {
 	commit   time.Time // zero: not yet
 	commands map[string]int64
 	marks    []mark
+	resyncs  int // subscriptions that came to stand
 }
 
 // mostMarks bounds the marks of one round: a baseline may call for each caller.
@@ -38,7 +39,7 @@ var uncounted = []string{"hello", "auth", "select", "client", "ping", "time", "s
 func (m *meter) reset(release time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.release, m.commit, m.commands, m.marks = release, time.Time{}, nil, nil
+	m.release, m.commit, m.commands, m.marks, m.resyncs = release, time.Time{}, nil, nil, 0
 }
 
 // observe is told what a Refresher does.
@@ -48,6 +49,11 @@ func (m *meter) observe(rep refresh.Report) {
 		m.calling()
 	case refresh.EventCommitting:
 		m.committing(rep.At)
+	case refresh.EventResynced:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.resyncs++
+		m.note(string(rep.Event), rep.At)
 	default:
 		m.mark(string(rep.Event), rep.At)
 	}
@@ -91,6 +97,26 @@ func (m *meter) committed() time.Duration {
 		return -1
 	}
 	return m.commit.Sub(m.release)
+}
+
+// unexplained is how many commands were sent beyond one read of each of so many rows, and
+// another one for each subscription since reset: it tells a replica to read what it holds
+// once more.
+func (m *meter) unexplained(rows int) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	extra := -int64((1 + m.resyncs) * rows)
+	for _, n := range m.commands {
+		extra += n
+	}
+	return max(0, extra)
+}
+
+// subscriptions is how many came to stand since reset.
+func (m *meter) subscriptions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.resyncs
 }
 
 func (m *meter) snapshot() map[string]int64 {

@@ -30,9 +30,10 @@ type setup struct {
 	ClientID  string // of a shared source; the others find it in the row
 	Secret    string
 	Times     Times
-	L1Size    int  // of a bellwether source, as in refresh.Config
-	Alive     bool // the tokens live on: warming is to read each of them once
-	Progress  bool // tell how many callers have returned
+	L1Size    int           // of a bellwether source, as in refresh.Config
+	MaxStale  time.Duration // the same; negative: nothing is re-read by age
+	Alive     bool          // the tokens live on: warming is to read each of them once
+	Progress  bool          // tell how many callers have returned
 }
 
 // An order is a later line.
@@ -50,6 +51,8 @@ type order struct {
 	Rate  float64       `json:",omitempty"`
 	For   time.Duration `json:",omitempty"`
 	Round int           `json:",omitempty"`
+	// Tokens, of orderList: samples 0 to Tokens-1 are there.
+	Tokens int `json:",omitempty"`
 }
 
 type orderWord string
@@ -60,6 +63,8 @@ const (
 	orderLoad    orderWord = "load"    // callers arrive from order.At on, at order.Rate
 	orderCollect orderWord = "collect" // send what was measured
 	orderList    orderWord = "list"    // list the store, of a bellwether source
+	orderReadIn  orderWord = "read in" // read every token into memory
+	orderHold    orderWord = "hold"    // ask for tokens in memory, then for none for order.For
 )
 
 // news is what a replica says.
@@ -67,7 +72,9 @@ type news struct {
 	Word newsWord
 	Err  string `json:",omitempty"` // newsFailed
 
-	Late     bool `json:",omitempty"` // newsWarmed: it does not hold the token
+	// Late, of newsWarmed: it does not hold the token; of newsDone: it had not started its
+	// callers when they were due.
+	Late     bool `json:",omitempty"`
 	Returned int  `json:",omitempty"` // newsProgress
 
 	// newsDone. Commit is when this replica first was about to write a new token, since
@@ -76,17 +83,22 @@ type news struct {
 	Took   time.Duration `json:",omitempty"`
 	Marks  []mark        `json:",omitempty"`
 
-	// newsCollected.
+	// newsCollected. Early callers are not in the histograms.
+	Early     int              `json:",omitempty"`
 	Failures  map[string]int   `json:",omitempty"`
 	ExtraWait report.Histogram `json:",omitzero"`
 	Handover  report.Histogram `json:",omitzero"`
 	Commands  map[string]int64 `json:",omitempty"`
 
-	// newsListed. Resident is the most memory that the process has had, in bytes.
+	// newsListed. Missing are samples that were not listed, Doubled what was listed beyond
+	// one of each. Resident is the most memory that the process has had, in bytes.
 	Listed   int   `json:",omitempty"`
+	Missing  int   `json:",omitempty"`
+	Doubled  int   `json:",omitempty"`
 	Resident int64 `json:",omitempty"`
 
 	Load *load `json:",omitempty"` // newsLoaded, with Commands and Marks
+	Held *held `json:",omitempty"` // newsHeld
 
 	replica *replica // who says it; set by the parent
 }
@@ -108,6 +120,7 @@ const (
 	newsCollected newsWord = "collected" // after orderCollect
 	newsLoaded    newsWord = "loaded"    // every arrival of orderLoad has returned
 	newsListed    newsWord = "listed"    // after orderList
+	newsHeld      newsWord = "held"      // after orderReadIn and orderHold
 	newsFailed    newsWord = "failed"    // it cannot go on
 	newsGone      newsWord = "gone"      // said by the parent: the process has ended
 )

@@ -63,6 +63,11 @@ type Story struct {
 	Timeline []report.Mark
 	// GrantsLost are those that were dead at the end.
 	GrantsLost int
+	// Late are the replicas that read the order to begin when the callers were due
+	// already, and Early the callers that still got the token that had ended, before the
+	// provider can have answered: their replicas were not told in time. A round with
+	// either says nothing of times.
+	Late, Early int
 	// SignInsLost are rows that no longer hold what a sign-in during the round stored.
 	SignInsLost int
 

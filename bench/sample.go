@@ -3,12 +3,10 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/provider/zoho"
 	"github.com/bellwether-go/bellwether/refresh"
 )
@@ -25,29 +23,10 @@ func (g *ground) sampleToken(n int) (bellwether.Token, error) {
 	if !ok {
 		return bellwether.Token{}, errors.New("bench: Redis's clock is not known")
 	}
-	secret := func(kind string) bellwether.Secret {
-		return bellwether.NewSecret(fmt.Sprintf("1000.%s%030d.%032d", kind, n, n))
-	}
-	return bellwether.Token{
-		ID:           sampleID(n),
-		Provider:     "zoho",
-		AccountsURL:  "https://accounts.zoho.eu",
-		UserName:     fmt.Sprintf("user%08d@example.com:60001234567", n),
-		ClientID:     "1000.5Q8ZK2VHXW9CDA1FJ3LMN7PRSTUVWX",
-		ClientSecret: bellwether.NewSecret("5f0d9c1b2a3e4d5c6b7a8990a1b2c3d4e5f6a7b8c9"),
-		RefreshToken: secret("rr"),
-		AccessToken:  secret("aa"),
-		TokenType:    "Bearer",
-		Scopes:       []string{"ZohoCRM.modules.ALL", "ZohoCRM.settings.READ"},
-		APIDomain:    "https://www.zohoapis.eu",
-		IssuedAt:     now,
-		ExpiresAt:    now.Add(time.Hour),
-	}, nil
+	return sample.Token(n, now), nil
 }
 
-func sampleID(n int) string { return fmt.Sprintf("token-%08d", n) }
-
-// saveSamples stores tokens from to to-1.
+// saveSamples stores tokens from to to-1; see fill for very many.
 func (g *ground) saveSamples(ctx context.Context, from, to int) error {
 	return each(ctx, to-from, func(i int) error {
 		t, err := g.sampleToken(from + i)
@@ -58,42 +37,26 @@ func (g *ground) saveSamples(ctx context.Context, from, to int) error {
 	})
 }
 
-// newRefresher is one in this process. It is returned with its subscription standing:
-// what was read before that would be read again.
+// newRefresher is one in this process, with its subscription standing.
 func (g *ground) newRefresher(ctx context.Context, cfg refresh.Config) (*refresh.Refresher, error) {
 	if cfg.Providers == nil {
 		cfg.Providers = []bellwether.Provider{zoho.New(zoho.EU)}
 	}
-	cfg.Logger = slog.New(slog.DiscardHandler)
-	subscribed := make(chan struct{}, 1)
-	cfg.Observer = func(rep refresh.Report) {
-		if rep.Event == refresh.EventResynced {
-			select {
-			case subscribed <- struct{}{}:
-			default:
-			}
-		}
-	}
-	r, err := refresh.New(g.store, cfg)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-subscribed:
-		return r, nil
-	case <-ctx.Done():
-		_ = r.Close()
-		return nil, ended(ctx)
-	}
+	return sample.Refresher(ctx, g.store, cfg)
 }
 
 // each calls f for 0 to n-1 from many goroutines; the first error ends it.
 func each(ctx context.Context, n int, f func(i int) error) error {
+	return eachOf(ctx, loaders, n, f)
+}
+
+// eachOf is each with a number of goroutines.
+func eachOf(ctx context.Context, workers, n int, f func(i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(n, loaders) {
+	for range min(n, workers) {
 		wg.Go(func() {
 			for i := range next {
 				if err := f(i); err != nil {

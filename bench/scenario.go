@@ -29,6 +29,13 @@ type Scenario struct {
 	// OwnServers: it kills Redis servers, so it starts its own.
 	OwnServers bool
 
+	// AnyMasters: it also runs on as many masters as Settings say, started for it.
+	AnyMasters bool
+
+	// fills: it stores so much that it gets a server for itself unless one is named.
+	fills bool
+	// outlasted: its tokens must outlast all its rounds.
+	outlasted bool
 	// check refuses Settings that are within bounds and still cannot be right; nil: none.
 	check func(Settings) error
 	run   func(context.Context, *bout) ([]report.Run, error)
@@ -39,7 +46,7 @@ type Settings struct {
 	Replicas int           // processes
 	Callers  int           // goroutines in each
 	Tokens   int           // different ones
-	Masters  int           // of a Cluster
+	Masters  int           // of Redis: 1 is no Cluster, more are one
 	Rounds   int           // measured ones; those that warm a fleet come on top
 	Rate     float64       // arrivals a second at all replicas together
 	For      time.Duration // of load at a rate
@@ -49,7 +56,7 @@ type Settings struct {
 
 // Scenarios are all of them, in the order in which a suite runs them.
 func Scenarios() []Scenario {
-	return []Scenario{herdScenario, convoyScenario, rotateScenario, killScenario, leaveScenario, signInScenario, steadyScenario, hitScenario, coldScenario, stormScenario, brownoutScenario, commandsScenario, failoverScenario, memoryScenario, millionScenario}
+	return []Scenario{herdScenario, convoyScenario, rotateScenario, killScenario, leaveScenario, signInScenario, steadyScenario, hitScenario, coldScenario, stormScenario, brownoutScenario, commandsScenario, failoverScenario, holdScenario, memoryScenario, millionScenario}
 }
 
 // FindScenario returns the one of a name. An unknown one matches bellwether.ErrInvalid.
@@ -73,6 +80,10 @@ func invalid(hint, format string, args ...any) error {
 // settings fills in the defaults and refuses what the scenario cannot do.
 func (s Scenario) settings(o Settings) (Settings, error) {
 	d := s.Defaults
+	knownMasters := d.Masters
+	if s.AnyMasters {
+		knownMasters = 1
+	}
 	for _, f := range []struct {
 		name             string
 		asked, known     float64
@@ -81,7 +92,7 @@ func (s Scenario) settings(o Settings) (Settings, error) {
 		{"replicas", float64(o.Replicas), float64(d.Replicas), 1, maxReplicas},
 		{"callers", float64(o.Callers), float64(d.Callers), 1, maxCallers},
 		{"tokens", float64(o.Tokens), float64(d.Tokens), 1, maxTokens},
-		{"masters", float64(o.Masters), float64(d.Masters), 1, maxMasters},
+		{"masters", float64(o.Masters), float64(knownMasters), 1, maxMasters},
 		{"rounds", float64(o.Rounds), float64(d.Rounds), 1, maxRounds},
 		{"rate", o.Rate, d.Rate, 1, maxRate},
 		{"duration", o.For.Seconds(), d.For.Seconds(), 0.1, maxLoad.Seconds()},
@@ -132,6 +143,11 @@ const (
 	maxRate         = 1_000_000
 	maxLoad         = 10 * time.Minute
 	maxBenchLatency = 10 * time.Second
+	maxLiving       = 45 * time.Minute // of rounds over tokens that live for an hour and must not end
+
+	// mostUnasked is how many tokens are stored in a Redis that is named unless more are
+	// asked for.
+	mostUnasked = 10_000
 )
 
 // A bout is one scenario with its settings filled in, and the sources to be measured.
@@ -141,6 +157,7 @@ type bout struct {
 	sources  []Source
 	redis    string // URL
 	kind     string // of that Redis
+	owned    bool   // that Redis is the bout's alone, and ends with it
 	say      func(format string, args ...any)
 }
 
@@ -159,18 +176,24 @@ func (b *bout) turn(round int) iter.Seq2[int, Source] {
 
 // newRun is an empty report of one source.
 func (b *bout) newRun(s Source) report.Run {
-	return report.Run{Scenario: b.scenario.Name, Subject: string(s), Parameters: report.Parameters{
-		Replicas:  b.Replicas,
-		Callers:   b.Callers,
-		Tokens:    b.Tokens,
-		Masters:   b.Masters,
-		Rate:      b.Rate,
-		Seconds:   b.For.Seconds(),
-		LatencyMS: milliseconds(b.Latency),
-		Profile:   b.Profile,
-		Rounds:    b.Rounds,
-		Redis:     b.kind,
-	}}
+	p := b.Parameters()
+	p.Redis = b.kind
+	return report.Run{Scenario: b.scenario.Name, Subject: string(s), Parameters: p}
+}
+
+// Parameters are the settings as a report has them.
+func (s Settings) Parameters() report.Parameters {
+	return report.Parameters{
+		Replicas:  s.Replicas,
+		Callers:   s.Callers,
+		Tokens:    s.Tokens,
+		Masters:   s.Masters,
+		Rate:      s.Rate,
+		Seconds:   s.For.Seconds(),
+		LatencyMS: milliseconds(s.Latency),
+		Profile:   s.Profile,
+		Rounds:    s.Rounds,
+	}
 }
 
 // plan is the herd of a source.

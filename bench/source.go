@@ -59,6 +59,7 @@ var openers = map[Source]opener{
 	})),
 	SourcePolling: openBaseline(renewPolling),
 	SourceHMGet:   openHMGet,
+	SourceReuse:   openReuse,
 }
 
 // Sources are all of them, Bellwether first and the raw limits last.

@@ -22,11 +22,13 @@ type stage struct {
 	grants   []oauthtest.Grant // one a row
 	rows     []string
 	fleet    *fleet
-	logged   int // calls in the provider's log before the round
+	logged   int             // calls in the provider's log before the round
+	hold     *oauthtest.Hold // of atFirstCall, while no call has been let go from it
+	slow     int             // how often the machine has been too slow for lead and told: each time they double
 }
 
 // lead is the time from an order to the release of the herd: all replicas must have
-// read the order and started their callers by then.
+// read the order and started their callers by then. A round in which one had not is late.
 const lead = 250 * time.Millisecond
 
 func openStage(ctx context.Context, g *ground, p herdPlan, n Narrator) (*stage, error) {
@@ -64,6 +66,7 @@ func (s *stage) open(ctx context.Context, cfg oauthtest.Config) error {
 		Secret:    s.grants[0].Token.ClientSecret.Reveal(),
 		Times:     s.Times,
 		L1Size:    s.L1Size,
+		MaxStale:  s.MaxStale,
 		Alive:     s.Expiry == expiryNone,
 		Progress:  s.narrator != nil,
 	})
@@ -121,18 +124,22 @@ func (s *stage) round(ctx context.Context) (Result, error) {
 	if s.SignIn {
 		aside = s.atFirstCall(ctx, aside, func(*replica) error { return s.signInAgain(ctx) })
 	}
-	release := time.Now().Add(lead)
+	release := time.Now().Add(lead << s.slow)
 	if err := s.fleet.tell(order{Do: orderHerd, At: release.UnixNano()}); err != nil {
 		return Result{}, err
 	}
 	s.say("the token has expired: all callers ask at once")
 	done, err := s.fleet.await(ctx, newsDone, aside)
+	s.letGo()
 	if err != nil {
 		return Result{}, err
 	}
 	commit := time.Duration(-1)
 	for _, n := range done {
 		r.Story.Took = max(r.Story.Took, n.Took)
+		if n.Late {
+			r.Story.Late++
+		}
 		r.Story.Timeline = append(r.Story.Timeline, timelineOf(n)...)
 		if n.Commit >= 0 && (commit < 0 || n.Commit < commit) {
 			commit = n.Commit
@@ -178,6 +185,7 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 	for _, n := range all {
 		extra.Merge(n.ExtraWait)
 		handover.Merge(n.Handover)
+		r.Story.Early += n.Early
 		for text, count := range n.Failures {
 			r.FailedCallers += count
 			r.Story.Failures[text] += count
@@ -186,8 +194,11 @@ func (s *stage) collect(ctx context.Context, r *Result, commit time.Duration) er
 			r.Story.Commands[name] += count
 		}
 	}
-	if got := int(extra.Count()); got != r.Survivors() {
+	if got := int(extra.Count()) + r.Story.Early; got != r.Survivors() {
 		return fmt.Errorf("bench: %d of %d callers were measured", got, r.Survivors())
+	}
+	if r.Story.Early > 0 && s.Expiry != expiryAtOnce {
+		return fmt.Errorf("bench: %d callers returned before the provider can have answered", r.Story.Early)
 	}
 	if !issued && r.FailedCallers < r.Survivors() && s.Source == SourceBellwether && s.Expiry != expiryNone {
 		return errors.New("bench: callers got a token, and the provider issued none")

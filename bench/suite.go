@@ -28,11 +28,13 @@ const defaultTimeout = 30 * time.Minute
 type SuiteOptions struct {
 	Scenarios []string // by name; none: all that the Redis allows
 	Sources   []Source // none: the usual ones of each scenario
-	Settings           // laid over each scenario's defaults
-	// Several sizes: each of them in turn, with the others as in Settings.
-	Replicas, Callers, Tokens, Masters []int
+	// Sizes are laid over each scenario's defaults: it is run at each of them in turn, or
+	// once with its defaults when there is none.
+	Sizes []Settings
 
-	Redis   string        // URL, EmbeddedRedis, or blank: a redis-server of its own
+	// Redis is a URL, EmbeddedRedis, or blank: a redis-server of its own. One that is named
+	// is filled with very many tokens only when Sizes say how many.
+	Redis   string
 	Timeout time.Duration // of the whole; default 30 min
 	// Say is told each step. It may be nil.
 	Say func(text string)
@@ -43,7 +45,8 @@ type SuiteOptions struct {
 //
 // Errors: bellwether.ErrInvalid for options that cannot be right, before anything is
 // started; the end of ctx or of Timeout. Invariants that do not hold are no error: they
-// are in the report, and Verdict says so. What was measured before an error comes along.
+// are in the report, and Verdict says so. What was measured before an error comes along,
+// in a report that is marked as Incomplete.
 func RunSuite(ctx context.Context, o SuiteOptions) (rep report.Report, err error) {
 	bouts, err := o.bouts()
 	if err != nil {
@@ -62,22 +65,44 @@ func RunSuite(ctx context.Context, o SuiteOptions) (rep report.Report, err error
 		return rep, err
 	}
 	defer stop()
-	rep.Versions = theseVersions(ctx, url)
+	rep.Versions, kind = theseVersions(ctx, url, kind)
+	if len(bouts) > 1 && o.Say != nil {
+		o.Say(fmt.Sprintf("%d runs are to be done, one after another", len(bouts)))
+	}
 	for _, b := range bouts {
-		b.redis, b.kind = url, kind
 		b.say = func(format string, args ...any) {
 			if o.Say != nil {
 				o.Say(fmt.Sprintf(format, args...))
 			}
 		}
 		b.say("%s: %s", b.scenario.Name, b.scenario.About)
-		runs, err := b.scenario.run(ctx, b)
+		runs, err := b.measure(ctx, url, kind)
 		rep.Runs = append(rep.Runs, runs...)
 		if err != nil {
-			return rep, orCause(ctx, fmt.Errorf("%s: %w", b.scenario.Name, err))
+			err = orCause(ctx, fmt.Errorf("%s: %w", b.scenario.Name, err))
+			rep.Incomplete = fmt.Sprintf("%s, %s", b.scenario.Name, whyEnded(err))
+			return rep, err
 		}
 	}
 	return rep, nil
+}
+
+// measure runs the scenario on the Redis of the suite, or on servers of its own.
+func (b *bout) measure(ctx context.Context, url, kind string) ([]report.Run, error) {
+	stop, err := b.openServers(url, kind)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return b.scenario.run(ctx, b)
+}
+
+// whyEnded is what a report says of the error that ended it.
+func whyEnded(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return failure(err)
 }
 
 // Verdict is an error when an invariant does not hold, and with bars also when a bar is
@@ -110,6 +135,10 @@ func (o SuiteOptions) bouts() ([]*bout, error) {
 			}
 		}
 	}
+	sizes := o.Sizes
+	if len(sizes) == 0 {
+		sizes = []Settings{{}}
+	}
 	var bouts []*bout
 	for _, name := range names {
 		s, err := FindScenario(name)
@@ -129,10 +158,22 @@ func (o SuiteOptions) bouts() ([]*bout, error) {
 		if len(sources) == 0 {
 			continue // none of those that were asked for is measured in it
 		}
-		for _, size := range o.sizes() {
+		for _, size := range sizes {
 			settings, err := s.settings(size)
 			if err != nil {
 				return nil, err
+			}
+			if settings.Masters > 0 && o.Redis != "" {
+				return nil, invalid("leave --redis out, or --masters", "a Redis is named, and %d masters are to be started", settings.Masters)
+			}
+			if s.fills && o.Redis != "" && size.Tokens == 0 && settings.Tokens > mostUnasked {
+				if len(o.Scenarios) == 0 {
+					continue
+				}
+				return nil, invalid("say --tokens, or leave --redis out", "scenario %s stores %d tokens, some 2 KB each, and a Redis is named", s.Name, settings.Tokens)
+			}
+			if d := time.Duration(settings.Rounds*len(sources)) * settings.For; s.outlasted && d > maxLiving {
+				return nil, invalid("use fewer rounds, or shorter ones", "scenario %s: %d rounds of %v for each of %d subjects take %v, and a token lives for an hour", s.Name, settings.Rounds, settings.For, len(sources), d)
 			}
 			if n := settings.Replicas * len(sources); n > maxProcesses {
 				return nil, invalid("use fewer replicas, or name fewer subjects", "%d processes: %d replicas for each of %d subjects", n, settings.Replicas, len(sources))
@@ -141,33 +182,6 @@ func (o SuiteOptions) bouts() ([]*bout, error) {
 		}
 	}
 	return bouts, nil
-}
-
-// sizes are Settings with each of the asked sizes in turn.
-func (o SuiteOptions) sizes() []Settings {
-	sizes := []Settings{o.Settings}
-	for _, dim := range []struct {
-		values []int
-		set    func(*Settings, int)
-	}{
-		{o.Replicas, func(s *Settings, n int) { s.Replicas = n }},
-		{o.Callers, func(s *Settings, n int) { s.Callers = n }},
-		{o.Tokens, func(s *Settings, n int) { s.Tokens = n }},
-		{o.Masters, func(s *Settings, n int) { s.Masters = n }},
-	} {
-		if len(dim.values) == 0 {
-			continue
-		}
-		var next []Settings
-		for _, s := range sizes {
-			for _, v := range dim.values {
-				dim.set(&s, v)
-				next = append(next, s)
-			}
-		}
-		sizes = next
-	}
-	return sizes
 }
 
 // sources are those of the scenario that were asked for.
@@ -199,14 +213,14 @@ func openRedis(redisURL string) (url, kind string, stop func(), err error) {
 		if !validRedisURL(redisURL) {
 			return "", "", nil, invalid("write it as redis://user:password@host:6379/0", "the Redis URL is not understood")
 		}
-		return redisURL, "yours", func() {}, nil
+		return redisURL, yours, func() {}, nil
 	}
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return "", "", nil, invalid("install redis-server, or give --redis redis://…, or --redis "+EmbeddedRedis, "redis-server is not in PATH")
 	}
 	srv, err := redistest.StartSingle(redistest.Config{})
 	if err != nil {
-		return "", "", nil, errors.Join(errors.New("bench: redis-server does not start"), err)
+		return "", "", nil, errors.Join(errNoServer, err)
 	}
-	return srv.URL(), "single", srv.Close, nil
+	return srv.URL(), kindSingle, srv.Close, nil
 }

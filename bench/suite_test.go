@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func runSmall(t *testing.T, name string, s Settings, sources ...Source) []report
 		t.Parallel()
 	}
 	var said []string
-	rep, err := RunSuite(t.Context(), SuiteOptions{Scenarios: []string{name}, Settings: s, Sources: sources,
+	rep, err := RunSuite(t.Context(), SuiteOptions{Scenarios: []string{name}, Sizes: []Settings{s}, Sources: sources,
 		Say: func(text string) { said = append(said, text) }})
 	if err != nil {
 		t.Fatal(err)
@@ -149,19 +150,19 @@ func TestSuiteRefuses(t *testing.T) {
 		"no such scenario":     {Scenarios: []string{"nonesuch"}},
 		"no such subject":      {Scenarios: []string{"herd"}, Sources: []Source{"nobody"}},
 		"subject of another":   {Scenarios: []string{"herd"}, Sources: []Source{SourceHMGet}},
-		"too many replicas":    {Scenarios: []string{"herd"}, Settings: Settings{Replicas: maxReplicas + 1}},
-		"negative":             {Scenarios: []string{"herd"}, Settings: Settings{Callers: -1}},
-		"rate of a herd":       {Scenarios: []string{"herd"}, Settings: Settings{Rate: 5}},
-		"too high a rate":      {Scenarios: []string{"steady"}, Settings: Settings{Rate: maxRate + 1}},
-		"no such profile":      {Scenarios: []string{"herd"}, Settings: Settings{Profile: "lenient"}},
-		"profile of steady":    {Scenarios: []string{"steady"}, Settings: Settings{Profile: "strict"}},
+		"too many replicas":    {Scenarios: []string{"herd"}, Sizes: []Settings{{Replicas: maxReplicas + 1}}},
+		"negative":             {Scenarios: []string{"herd"}, Sizes: []Settings{{Callers: -1}}},
+		"rate of a herd":       {Scenarios: []string{"herd"}, Sizes: []Settings{{Rate: 5}}},
+		"too high a rate":      {Scenarios: []string{"steady"}, Sizes: []Settings{{Rate: maxRate + 1}}},
+		"no such profile":      {Scenarios: []string{"herd"}, Sizes: []Settings{{Profile: "lenient"}}},
+		"profile of steady":    {Scenarios: []string{"steady"}, Sizes: []Settings{{Profile: "strict"}}},
 		"Redis of yours dies":  {Scenarios: []string{"failover"}, Redis: "redis://127.0.0.1:1"},
-		"one size too large":   {Scenarios: []string{"herd"}, Callers: []int{10, maxCallers + 1}},
+		"one size too large":   {Scenarios: []string{"herd"}, Sizes: []Settings{{Callers: 10}, {Callers: maxCallers + 1}}},
 		"Redis URL of no kind": {Scenarios: []string{"steady"}, Redis: "http://127.0.0.1"},
 		"no time at all":       {Scenarios: []string{"herd"}, Timeout: -time.Second},
-		"too many in all":      {Scenarios: []string{"herd"}, Settings: Settings{Replicas: 32, Callers: 2001}},
-		"too many fleets":      {Scenarios: []string{"herd"}, Settings: Settings{Replicas: maxReplicas}},
-		"one of two scenarios": {Scenarios: []string{"herd", "failover"}, Settings: Settings{Profile: "strict"}},
+		"too many in all":      {Scenarios: []string{"herd"}, Sizes: []Settings{{Replicas: 32, Callers: 2001}}},
+		"too many fleets":      {Scenarios: []string{"herd"}, Sizes: []Settings{{Replicas: maxReplicas}}},
+		"one of two scenarios": {Scenarios: []string{"herd", "failover"}, Sizes: []Settings{{Profile: "strict"}}},
 	} {
 		if o.Timeout == 0 {
 			o.Timeout = time.Second // what is not refused need not run for long
@@ -237,17 +238,18 @@ func TestTurn(t *testing.T) {
 	}
 }
 
+// TestSizes: a scenario is run at each size, laid over its defaults.
 func TestSizes(t *testing.T) {
-	o := SuiteOptions{Settings: Settings{Rounds: 2}, Replicas: []int{1, 8}, Callers: []int{5, 50, 500}}
-	var got [][2]int
-	for _, s := range o.sizes() {
-		if s.Rounds != 2 {
-			t.Errorf("size %+v has lost its rounds", s)
-		}
-		got = append(got, [2]int{s.Replicas, s.Callers})
+	bouts, err := SuiteOptions{Scenarios: []string{"herd", "kill"}, Sizes: []Settings{{Replicas: 2}, {Rounds: 7}}}.bouts()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := [][2]int{{1, 5}, {1, 50}, {1, 500}, {8, 5}, {8, 50}, {8, 500}}; !slices.Equal(got, want) {
-		t.Errorf("sizes %v, want %v", got, want)
+	var got [][2]int
+	for _, b := range bouts {
+		got = append(got, [2]int{b.Replicas, b.Rounds})
+	}
+	if want := [][2]int{{2, 10}, {8, 7}, {2, 4}, {8, 7}}; !slices.Equal(got, want) {
+		t.Errorf("replicas and rounds %v, want %v", got, want)
 	}
 }
 
@@ -264,5 +266,55 @@ func TestVerdict(t *testing.T) {
 	rep.Runs[0].Checks = append(rep.Runs[0].Checks, invariant("failed_callers", "failed callers", false, "0", 3))
 	if err := Verdict(rep, false); err == nil || !strings.Contains(err.Error(), "herd, bellwether: failed callers: want 0, got 3") {
 		t.Errorf("a broken invariant: %v", err)
+	}
+}
+
+// TestNamedRedis: a report says of what version and kind a Redis is that was named, and
+// not where it is.
+func TestNamedRedis(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Single(t, redistest.Config{Password: "p@ss/word"})
+	rep, err := RunSuite(t.Context(), SuiteOptions{
+		Scenarios: []string{"rotate"}, Sources: []Source{SourceBellwether}, Redis: srv.URL(),
+		Sizes: []Settings{{Replicas: 1, Callers: 2, Rounds: 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := rep.Runs[0].Parameters.Redis; got != "your single" || !strings.Contains(rep.Versions.Redis, ".") {
+		t.Errorf("Redis is %q of version %q", got, rep.Versions.Redis)
+	}
+	var b strings.Builder
+	if err := rep.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"p@ss", "p%40ss", srv.Addr()} {
+		if strings.Contains(b.String(), secret) {
+			t.Errorf("the report holds %q", secret)
+		}
+	}
+}
+
+// TestSuiteKeeps: what was measured before an interrupt comes along, in a report that
+// is marked.
+func TestSuiteKeeps(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	rep, err := RunSuite(ctx, SuiteOptions{
+		Scenarios: []string{"rotate"}, Sources: []Source{SourceBellwether}, Redis: EmbeddedRedis,
+		Sizes: []Settings{{Replicas: 1, Callers: 2, Rounds: 1000}},
+		Say: func(text string) {
+			if strings.Contains(text, "round 2 of 1000") {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) || len(rep.Runs) != 1 || rep.Incomplete != "rotate, interrupted" {
+		t.Fatalf("%d runs, %q, %v; want one, marked, and the interrupt", len(rep.Runs), rep.Incomplete, err)
+	}
+	calls, _ := rep.Runs[0].Metric("provider_calls")
+	if n := len(calls.Values); n < 2 || n > 3 || len(rep.Runs[0].Checks) == 0 {
+		t.Errorf("%d rounds, checks %+v; want two or three, checked", n, rep.Runs[0].Checks)
 	}
 }

@@ -30,9 +30,14 @@ func (s *stage) watch(calls int) func(news) error {
 }
 
 // atFirstCall makes the provider hold the first call of a round, does something while it
-// is held, and lets the provider go on. All other news goes to next, which may be nil.
+// is held, and lets the provider go on. All other news goes to next, which may be nil. A
+// hold that no call of a round has reached is that of the next one: the provider has it
+// still.
 func (s *stage) atFirstCall(ctx context.Context, next func(news) error, do func(caller *replica) error) func(news) error {
-	hold, done := s.server.HoldNext(false), false
+	if s.hold == nil {
+		s.hold = s.server.HoldNext(false)
+	}
+	done := false
 	return func(n news) error {
 		if n.Word != newsCalling || done {
 			if next == nil {
@@ -42,12 +47,25 @@ func (s *stage) atFirstCall(ctx context.Context, next func(news) error, do func(
 		}
 		done = true
 		select {
-		case <-hold.Arrived():
+		case <-s.hold.Arrived():
 		case <-ctx.Done():
 			return ended(ctx)
 		}
-		defer hold.Release()
+		defer s.letGo()
 		return do(n.replica)
+	}
+}
+
+// letGo lets the call go on that has reached the hold, if one has.
+func (s *stage) letGo() {
+	if s.hold == nil {
+		return
+	}
+	select {
+	case <-s.hold.Arrived():
+		s.hold.Release() // once
+		s.hold = nil
+	default:
 	}
 }
 

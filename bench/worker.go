@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/oauth2"
 
 	"github.com/bellwether-go/bellwether"
 )
@@ -83,6 +84,7 @@ type worker struct {
 	source source
 	meter  meter
 	answer []answer
+	held   []oauth2.TokenSource // after orderReadIn, one a row
 
 	mu  sync.Mutex
 	out *json.Encoder
@@ -126,7 +128,19 @@ func (w *worker) obey(ctx context.Context, o order) news {
 		}
 		return n
 	case orderList:
-		n, err := w.list(ctx)
+		n, err := w.list(ctx, o.Tokens)
+		if err != nil {
+			return news{Word: newsFailed, Err: err.Error()}
+		}
+		return n
+	case orderReadIn:
+		n, err := w.readIn(ctx)
+		if err != nil {
+			return news{Word: newsFailed, Err: err.Error()}
+		}
+		return n
+	case orderHold:
+		n, err := w.hold(ctx, o)
 		if err != nil {
 			return news{Word: newsFailed, Err: err.Error()}
 		}
@@ -172,6 +186,7 @@ func (w *worker) herd(ctx context.Context, o order) news {
 		})
 	}
 	stop := w.progress(&returned)
+	late := time.Now().After(release)
 	time.Sleep(time.Until(release))
 	close(leave)
 	if w.setup.Leavers > 0 {
@@ -180,7 +195,7 @@ func (w *worker) herd(ctx context.Context, o order) news {
 	close(gate)
 	wg.Wait()
 	stop()
-	n := news{Word: newsDone, Commit: w.meter.committed(), Marks: w.meter.marked()}
+	n := news{Word: newsDone, Late: late, Commit: w.meter.committed(), Marks: w.meter.marked()}
 	for _, a := range w.answer {
 		n.Took = max(n.Took, a.wait)
 	}

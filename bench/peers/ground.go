@@ -3,20 +3,17 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/internal/redistest"
 	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/seal"
 )
-
-var discard = slog.New(slog.DiscardHandler)
 
 // A ground is one redis-server, with a client for what is no part of a measurement.
 type ground struct {
@@ -54,7 +51,11 @@ func (g *ground) close() {
 
 // openStore opens a namespace with connections of its own.
 func (g *ground) openStore(ctx context.Context, namespace string) (*redisstore.Store, error) {
-	return redisstore.Open(ctx, g.srv.URL(), redisstore.Config{Namespace: namespace, Sealer: g.keys, Logger: discard})
+	return redisstore.Open(ctx, g.srv.URL(), g.storeConfig(namespace))
+}
+
+func (g *ground) storeConfig(namespace string) redisstore.Config {
+	return redisstore.Config{Namespace: namespace, Sealer: g.keys, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // A stage is what one scenario stands on.
@@ -73,29 +74,11 @@ func (s *stage) close() {
 	}
 }
 
-// livingToken is one as a customer of Zoho's has it, with secrets of the usual lengths,
-// that lives for an hour on the store's clock.
+// livingToken is sample token n, issued on the store's clock.
 func livingToken(store *redisstore.Store, n int) (bellwether.Token, error) {
 	now, ok := store.Now()
 	if !ok {
 		return bellwether.Token{}, errors.New("the server's clock is not known")
 	}
-	secret := func(kind string) bellwether.Secret {
-		return bellwether.NewSecret(fmt.Sprintf("1000.%s%030d.%032d", kind, n, n))
-	}
-	return bellwether.Token{
-		ID:           fmt.Sprintf("token-%08d", n),
-		Provider:     "zoho",
-		AccountsURL:  "https://accounts.zoho.eu",
-		UserName:     fmt.Sprintf("user%08d@example.com:60001234567", n),
-		ClientID:     "1000.5Q8ZK2VHXW9CDA1FJ3LMN7PRSTUVWX",
-		ClientSecret: bellwether.NewSecret("5f0d9c1b2a3e4d5c6b7a8990a1b2c3d4e5f6a7b8c9"),
-		RefreshToken: secret("rr"),
-		AccessToken:  secret("aa"),
-		TokenType:    "Bearer",
-		Scopes:       []string{"ZohoCRM.modules.ALL", "ZohoCRM.settings.READ"},
-		APIDomain:    "https://www.zohoapis.eu",
-		IssuedAt:     now,
-		ExpiresAt:    now.Add(time.Hour),
-	}, nil
+	return sample.Token(n, now), nil
 }

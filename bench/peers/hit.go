@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
-	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/cost"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/provider/zoho"
 	"github.com/bellwether-go/bellwether/refresh"
@@ -76,50 +74,19 @@ func openHit(ctx context.Context, st *stage) (report.Parameters, []subject, erro
 	return report.Parameters{Tokens: 1}, subjects, nil
 }
 
-func measureHit(ctx context.Context, run *report.Run, sample time.Duration, got func() bool) error {
+func measureHit(ctx context.Context, run *report.Run, least time.Duration, got func() bool) error {
 	for _, procs := range hitProcs {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		ns, err := perCall(procs, sample, got)
+		ns, err := cost.PerCall(procs, least, got)
 		if err != nil {
 			return err
 		}
 		run.Add(fmt.Sprintf("procs_%d", procs), "ns/op", report.Less, ns)
 	}
-	run.Add("allocations", "allocs/op", report.Less, testing.AllocsPerRun(1000, func() { got() }))
+	run.Add("allocations", "allocs/op", report.Less, cost.Allocations(func() { got() }))
 	return nil
-}
-
-// perCall is the time in ns that one call takes of the whole, as testing.B.RunParallel
-// counts, when as many callers as processors call without pause. The cost of calling a
-// func value is in it, the same for all.
-func perCall(procs int, sample time.Duration, got func() bool) (float64, error) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	for calls := 1000; ; {
-		var missed atomic.Bool
-		var wg sync.WaitGroup
-		begun := time.Now()
-		for range procs {
-			wg.Go(func() {
-				for range calls {
-					if !got() {
-						missed.Store(true)
-						return
-					}
-				}
-			})
-		}
-		wg.Wait()
-		took := time.Since(begun)
-		switch {
-		case missed.Load():
-			return 0, errors.New("a call gave no token")
-		case took >= sample:
-			return float64(took) / float64(procs*calls), nil
-		}
-		calls *= min(100, 2+int(sample/max(took, 1)))
-	}
 }
 
 // openHot returns a Refresher that has one token in memory.
@@ -136,39 +103,11 @@ func openHot(ctx context.Context, st *stage) (_ *refresh.Refresher, id string, e
 	if t, err = store.Save(ctx, t); err != nil {
 		return nil, "", err
 	}
-	r, err := openRefresher(ctx, store, zoho.New(zoho.EU))
+	r, err := sample.Refresher(ctx, store, refresh.Config{Providers: []bellwether.Provider{zoho.New(zoho.EU)}})
 	if err != nil {
 		return nil, "", err
 	}
 	st.atEnd(func() { _ = r.Close() })
 	_, err = r.Get(ctx, t.ID, refresh.Want{})
 	return r, t.ID, err
-}
-
-// openRefresher returns a Refresher whose subscription stands: what it reads before that
-// it reads again.
-func openRefresher(ctx context.Context, backend refresh.Backend, p bellwether.Provider) (*refresh.Refresher, error) {
-	subscribed := make(chan struct{}, 1)
-	r, err := refresh.New(backend, refresh.Config{
-		Providers: []bellwether.Provider{p},
-		Logger:    discard,
-		Observer: func(rep refresh.Report) {
-			if rep.Event == refresh.EventResynced {
-				select {
-				case subscribed <- struct{}{}:
-				default:
-				}
-			}
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-subscribed:
-		return r, nil
-	case <-ctx.Done():
-		_ = r.Close()
-		return nil, context.Cause(ctx)
-	}
 }

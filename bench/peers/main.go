@@ -41,7 +41,8 @@ func main() {
 }
 
 // run measures what the arguments ask for and writes the table to out, progress and
-// usage to news. An invariant that does not hold is an error, after all is written.
+// usage to news. An invariant that does not hold is an error, after all is written. What
+// was measured before another error or an interrupt is written too, and marked.
 func run(ctx context.Context, args []string, out, news io.Writer) error {
 	o, path, err := parse(args, news)
 	if err != nil {
@@ -53,23 +54,30 @@ func run(ctx context.Context, args []string, out, news io.Writer) error {
 			return err
 		}
 	}
-	rep, err := measure(ctx, o)
-	if err != nil {
-		return err
+	rep, ended := measure(ctx, o)
+	if len(rep.Runs) == 0 {
+		return ended
 	}
+	// What was measured before an error is worth having.
+	if err := write(rep, out, path); err != nil {
+		return errors.Join(ended, err)
+	}
+	if broken := rep.Broken(report.Invariant); len(broken) > 0 {
+		return errors.Join(ended, errors.New(strings.Join(broken, "\n")))
+	}
+	return ended
+}
+
+// write writes the table, and the report too where a path is named.
+func write(rep report.Report, out io.Writer, path string) error {
 	if err := report.WriteTable(out, rep); err != nil {
 		return err
 	}
 	writeModules(out, rep.Versions.Modules)
-	if path != "" {
-		if err := writeReport(path, rep); err != nil {
-			return err
-		}
+	if path == "" {
+		return nil
 	}
-	if broken := rep.Broken(report.Invariant); len(broken) > 0 {
-		return errors.New(strings.Join(broken, "\n"))
-	}
-	return nil
+	return writeReport(path, rep)
 }
 
 func writeReport(path string, rep report.Report) error {
@@ -101,7 +109,7 @@ func parse(args []string, news io.Writer) (o options, path string, err error) {
 		}
 	}
 	flags.IntVar(&o.rounds, "rounds", 5, "measured `rounds`, of which the median counts")
-	flags.DurationVar(&o.sample, "sample", 200*time.Millisecond, "least `time` of a sample of a throughput")
+	flags.DurationVar(&o.sample, "sample", time.Second, "least `time` of a sample of a throughput")
 	flags.IntVar(&o.rows, "rows", 4096, "stored `tokens` of read")
 	flags.IntVar(&o.replicas, "replicas", 8, "`replicas` of refresh")
 	flags.IntVar(&o.callers, "callers", 50, "`callers` in each replica of refresh")

@@ -7,11 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,45 +194,83 @@ func TestScenarioAlternates(t *testing.T) {
 	}
 }
 
+// TestScenarioEnds: an error ends the scenario, and what was measured before it comes
+// along, checked.
 func TestScenarioEnds(t *testing.T) {
 	broken := errors.New("broken")
 	ctx, cancel := context.WithCancel(t.Context())
 	for _, tc := range []struct {
-		name    string
-		measure func(context.Context, *report.Run) error
-		want    error
-		text    string
+		name string
+		last func(context.Context) error
+		want error
+		text string
 	}{
-		{"a failure", func(context.Context, *report.Run) error { return broken }, broken, "subject: broken"},
-		{"an interrupt", func(context.Context, *report.Run) error { cancel(); return nil }, context.Canceled, "context canceled"},
+		{"a failure", func(context.Context) error { return broken }, broken, "subject: broken"},
+		{"an interrupt", func(context.Context) error { cancel(); return ctx.Err() }, context.Canceled, "subject: context canceled"},
 	} {
+		rounds := 0
 		sc := scenario{open: func(context.Context, *stage) (report.Parameters, []subject, error) {
-			return report.Parameters{}, []subject{{name: "subject", measure: tc.measure}}, nil
+			return report.Parameters{}, []subject{{
+				name: "subject",
+				measure: func(ctx context.Context, run *report.Run) error {
+					if rounds++; rounds == 3 {
+						return tc.last(ctx)
+					}
+					run.Add("n", "", "", 1)
+					return nil
+				},
+				check: func(report.Run) []report.Check { return []report.Check{{Name: "checked"}} },
+			}}, nil
 		}}
-		runs, err := sc.run(ctx, &stage{options: options{rounds: 1, say: func(string, ...any) {}}})
-		if !errors.Is(err, tc.want) || err.Error() != tc.text || runs != nil {
-			t.Errorf("%s: %v, %v", tc.name, runs, err)
+		runs, err := sc.run(ctx, &stage{options: options{rounds: 2, say: func(string, ...any) {}}})
+		if !errors.Is(err, tc.want) || err.Error() != tc.text {
+			t.Errorf("%s: %v", tc.name, err)
 		}
+		if len(runs) != 1 || len(runs[0].Metrics[0].Values) != 1 || len(runs[0].Checks) != 1 {
+			t.Errorf("%s: %+v, want the round before it, checked", tc.name, runs)
+		}
+	}
+	runs, err := scenario{open: func(context.Context, *stage) (report.Parameters, []subject, error) {
+		return report.Parameters{}, []subject{{name: "subject"}}, nil
+	}}.run(ctx, &stage{options: options{rounds: 1, say: func(string, ...any) {}}})
+	if !errors.Is(err, context.Canceled) || len(runs) != 0 {
+		t.Errorf("interrupted before the first round: %+v, %v", runs, err)
 	}
 }
 
-func TestPerCall(t *testing.T) {
-	before := runtime.GOMAXPROCS(0)
-	var calls atomic.Int64
-	got, err := perCall(3, time.Millisecond, func() bool {
-		calls.Add(1)
-		return true
-	})
-	if err != nil || got <= 0 || calls.Load()%3 != 0 {
-		t.Errorf("perCall = %v, %v after %d calls", got, err, calls.Load())
+// TestInterrupt: an interrupted run writes what it has, marked, and is an error.
+func TestInterrupt(t *testing.T) {
+	redistest.Need(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	path := filepath.Join(t.TempDir(), "peers.json")
+	var table bytes.Buffer
+	err := run(ctx, []string{"-rounds", "1000", "-sample", "1ms", "-json", path, "raw"}, &table, stopper{"round 3 of", cancel})
+	if !errors.Is(err, context.Canceled) || !strings.Contains(table.String(), "INCOMPLETE (raw, interrupted)") {
+		t.Fatalf("%v, and the table\n%s", err, table.String())
 	}
-	calls.Store(10)
-	if _, err := perCall(3, time.Millisecond, func() bool { return calls.Add(-1) >= 0 }); err == nil {
-		t.Error("a call without a token is no error")
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := runtime.GOMAXPROCS(0); got != before {
-		t.Errorf("GOMAXPROCS is %d, was %d", got, before)
+	defer f.Close()
+	rep, err := report.Read(f)
+	if err != nil || rep.Incomplete != "raw, interrupted" || len(rep.Runs) != 2 {
+		t.Errorf("%d runs, %q, %v", len(rep.Runs), rep.Incomplete, err)
 	}
+}
+
+// A stopper calls a function when a text is written to it.
+type stopper struct {
+	at   string
+	stop func()
+}
+
+func (s stopper) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(s.at)) {
+		s.stop()
+	}
+	return len(p), nil
 }
 
 func TestLoad(t *testing.T) {

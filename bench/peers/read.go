@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
 	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/redisstore"
 )
@@ -116,14 +116,14 @@ func wantHit(ctx context.Context, c rueidis.Client, want bool) func(storedRow) e
 // measureReads reads rows one after another, by one goroutine and then by many, for as
 // long as a sample or, with once, until each was read. open is called before each of the
 // two and makes whatever a read needs; done ends it.
-func measureReads(ctx context.Context, run *report.Run, sample time.Duration, rows []storedRow, once bool,
+func measureReads(ctx context.Context, run *report.Run, least time.Duration, rows []storedRow, once bool,
 	open func() (read func(storedRow) error, done func(), err error)) error {
 	for _, workers := range []int{1, readers} {
 		read, done, err := open()
 		if err != nil {
 			return err
 		}
-		n, took, err := load(ctx, workers, sample, rows, once, read)
+		n, took, err := load(ctx, workers, least, rows, once, read)
 		done()
 		switch {
 		case err != nil:
@@ -138,12 +138,12 @@ func measureReads(ctx context.Context, run *report.Run, sample time.Duration, ro
 }
 
 // load is how many reads were done in what time. The first error ends it.
-func load(ctx context.Context, workers int, sample time.Duration, rows []storedRow, once bool, read func(storedRow) error) (int64, time.Duration, error) {
+func load(ctx context.Context, workers int, least time.Duration, rows []storedRow, once bool, read func(storedRow) error) (int64, time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var over atomic.Bool // cheaper to ask than the time or ctx
 	defer context.AfterFunc(ctx, func() { over.Store(true) })()
-	defer time.AfterFunc(sample, func() { over.Store(true) }).Stop()
+	defer time.AfterFunc(least, func() { over.Store(true) }).Stop()
 	var done atomic.Int64
 	var wg sync.WaitGroup
 	begun := time.Now()
@@ -198,49 +198,20 @@ func storeRows(ctx context.Context, st *stage) (*redisstore.Store, []storedRow, 
 
 // learn fills in the command that a read of each row sends.
 func learn(ctx context.Context, st *stage, namespace string, rows []storedRow) error {
-	client, err := redisstore.Dial(st.srv.URL())
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
+	}
+	sent, err := sample.Reads(ctx, st.srv.URL(), st.storeConfig(namespace), ids)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	var sent [][]any
-	client.AddHook(listener(func(args []any) { sent = append(sent, args) }))
-	store, err := redisstore.New(ctx, client, redisstore.Config{Namespace: namespace, Sealer: st.keys, Logger: discard})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	for i := range rows {
-		sent = nil
-		if _, err := store.Peek(ctx, rows[i].id, ""); err != nil {
-			return err
-		}
-		if len(sent) != 1 || len(sent[0]) < 3 {
-			return fmt.Errorf("a read of one row sent %d HMGETs", len(sent))
-		}
-		words := make([]string, len(sent[0]))
-		for j, arg := range sent[0] {
+	for i, args := range sent {
+		words := make([]string, len(args))
+		for j, arg := range args {
 			words[j] = fmt.Sprint(arg)
 		}
 		rows[i].key, rows[i].fields = words[1], words[2:]
 	}
 	return nil
-}
-
-// A listener hears the arguments of each HMGET that passes, from one goroutine at a time.
-type listener func(args []any)
-
-func (l listener) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "hmget" {
-			l(cmd.Args())
-		}
-		return next(ctx, cmd)
-	}
-}
-
-func (listener) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (listener) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
 }

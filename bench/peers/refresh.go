@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sharedrow"
 	"github.com/bellwether-go/bellwether/bench/report"
 	"github.com/bellwether-go/bellwether/oauthtest"
 )
@@ -61,7 +61,7 @@ type expiry struct {
 	*stage
 	provider *oauthtest.Server
 	grant    oauthtest.Grant
-	key      string // of the keptToken
+	key      string // of the row that peers share
 }
 
 func newExpiry(st *stage, provider *oauthtest.Server) *expiry {
@@ -196,16 +196,13 @@ func ask(ctx context.Context, replicas []replica, callers int) []answer {
 // keep stores the ended token for the peers.
 func (e *expiry) keep(ctx context.Context) error {
 	t := e.grant.Token
-	b, err := json.Marshal(&oauth2.Token{
+	row := sharedrow.Row{Client: e.client, Key: e.key}
+	return row.Save(ctx, &oauth2.Token{
 		AccessToken:  t.AccessToken.Reveal(),
 		RefreshToken: t.RefreshToken.Reveal(),
 		TokenType:    t.TokenType,
 		Expiry:       time.Now().Add(-time.Minute),
 	})
-	if err != nil {
-		return err
-	}
-	return e.client.Set(ctx, e.key, b, 0).Err()
 }
 
 // checkRefresh holds every round to what Bellwether promises.

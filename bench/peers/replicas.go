@@ -9,6 +9,9 @@ import (
 	"github.com/caddyserver/certmagic"
 	"golang.org/x/oauth2"
 
+	"github.com/bellwether-go/bellwether"
+	"github.com/bellwether-go/bellwether/bench/internal/sample"
+	"github.com/bellwether-go/bellwether/bench/internal/sharedrow"
 	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
@@ -81,7 +84,7 @@ func openBellwether(ctx context.Context, e *expiry) (func(context.Context) (repl
 		if err != nil {
 			return replica{}, err
 		}
-		r, err := openRefresher(ctx, store, e.provider.Provider())
+		r, err := sample.Refresher(ctx, store, refresh.Config{Providers: []bellwether.Provider{e.provider.Provider()}})
 		if err != nil {
 			_ = store.Close()
 			return replica{}, err
@@ -99,18 +102,19 @@ func openBellwether(ctx context.Context, e *expiry) (func(context.Context) (repl
 	}, func() {}, nil
 }
 
-// openPeer opens replicas that keep a token in a cache and share a keptToken.
+// openPeer opens replicas that keep a token in a cache and share a row in Redis. It is the
+// same for all peers, so that they differ in their coordination alone.
 func openPeer(cache func(context.Context, renewFunc) func(context.Context) (string, error)) opener {
 	return func(ctx context.Context, e *expiry) (func(context.Context) (replica, error), func(), error) {
 		if err := e.keep(ctx); err != nil {
 			return nil, nil, err
 		}
 		return func(ctx context.Context) (replica, error) {
-			k, end, err := e.openKept(ctx)
+			row, end, err := e.openShared(ctx)
 			if err != nil {
 				return replica{}, err
 			}
-			return replica{token: cache(ctx, k.renew), close: end}, nil
+			return replica{token: cache(ctx, row.Renew), close: end}, nil
 		}, func() {}, nil
 	}
 }
@@ -143,8 +147,8 @@ func oauth2Token(s oauth2.TokenSource) func(context.Context) (string, error) {
 	}
 }
 
-// openKept connects one replica to the shared row.
-func (e *expiry) openKept(ctx context.Context) (*keptToken, func(), error) {
+// openShared connects one replica to the shared row.
+func (e *expiry) openShared(ctx context.Context) (*sharedrow.Row, func(), error) {
 	client, err := redisstore.Dial(e.srv.URL())
 	if err != nil {
 		return nil, nil, err
@@ -155,17 +159,17 @@ func (e *expiry) openKept(ctx context.Context) (*keptToken, func(), error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
-	k := &keptToken{
-		client: client,
-		key:    e.key,
-		http:   &http.Client{Transport: transport},
-		conf: oauth2.Config{
+	row := &sharedrow.Row{
+		Client: client,
+		Key:    e.key,
+		HTTP:   &http.Client{Transport: transport},
+		Conf: oauth2.Config{
 			ClientID:     e.grant.Token.ClientID,
 			ClientSecret: e.grant.Token.ClientSecret.Reveal(),
 			Endpoint:     oauth2.Endpoint{TokenURL: e.provider.TokenURL(), AuthStyle: oauth2.AuthStyleInParams},
 		},
 	}
-	return k, func() {
+	return row, func() {
 		transport.CloseIdleConnections()
 		_ = client.Close()
 	}, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -52,15 +53,17 @@ func scenarioNames() (names []string) {
 	return slices.Compact(names)
 }
 
-// measure runs the scenarios that were asked for on one redis-server.
-func measure(ctx context.Context, o options) (report.Report, error) {
-	rep := report.Report{Format: report.Format, Started: time.Now().UTC(), Machine: host.Machine()}
+// measure runs the scenarios that were asked for on one redis-server. What was measured
+// before an error comes along, in a report that is marked.
+func measure(ctx context.Context, o options) (rep report.Report, err error) {
+	rep = report.Report{Format: report.Format, Started: time.Now().UTC(), Machine: host.Machine()}
+	defer func() { rep.Seconds = time.Since(rep.Started).Seconds() }()
 	g, err := openGround(ctx)
 	if err != nil {
 		return rep, err
 	}
 	defer g.close()
-	if rep.Versions, err = theseVersions(ctx, g.client); err != nil {
+	if rep.Versions, err = theseVersions(ctx, g.srv.URL()); err != nil {
 		return rep, err
 	}
 	for _, sc := range scenarios {
@@ -68,18 +71,26 @@ func measure(ctx context.Context, o options) (report.Report, error) {
 			continue
 		}
 		runs, err := sc.run(ctx, &stage{ground: g, options: o})
+		rep.Runs = append(rep.Runs, runs...)
 		if err != nil {
+			rep.Incomplete = fmt.Sprintf("%s, %s", sc.name, whyEnded(err))
 			return rep, fmt.Errorf("%s: %w", sc.name, err)
 		}
-		rep.Runs = append(rep.Runs, runs...)
 	}
-	rep.Seconds = time.Since(rep.Started).Seconds()
 	return rep, nil
+}
+
+// whyEnded is what a report says of the error that ended it.
+func whyEnded(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return err.Error()
 }
 
 // run measures the subjects in turn, round by round, so that all meet the same moods of
 // the machine. Each round begins with another subject; the first round warms up and does
-// not count.
+// not count. What was measured before an error comes along, checked.
 func (sc scenario) run(ctx context.Context, st *stage) ([]report.Run, error) {
 	defer st.close()
 	p, subjects, err := sc.open(ctx, st)
@@ -91,12 +102,25 @@ func (sc scenario) run(ctx context.Context, st *stage) ([]report.Run, error) {
 	for i, s := range subjects {
 		runs[i] = report.Run{Scenario: sc.name, Subject: s.name, Parameters: p}
 	}
+	err = sc.rounds(ctx, st, subjects, runs)
+	for i, s := range subjects {
+		if s.check != nil && len(runs[i].Metrics) > 0 {
+			runs[i].Checks = s.check(runs[i])
+		}
+	}
+	if err != nil {
+		runs = slices.DeleteFunc(runs, func(r report.Run) bool { return len(r.Metrics) == 0 })
+	}
+	return runs, err
+}
+
+func (sc scenario) rounds(ctx context.Context, st *stage, subjects []subject, runs []report.Run) error {
 	for round := range st.rounds + 1 {
 		st.say("%s: round %d of %d", sc.about, round, st.rounds)
 		for i := range subjects {
 			i = (i + round) % len(subjects)
 			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+				return context.Cause(ctx)
 			}
 			run := &runs[i]
 			if round == 0 {
@@ -104,15 +128,10 @@ func (sc scenario) run(ctx context.Context, st *stage) ([]report.Run, error) {
 			}
 			begun := time.Now()
 			if err := subjects[i].measure(ctx, run); err != nil {
-				return nil, fmt.Errorf("%s: %w", subjects[i].name, err)
+				return fmt.Errorf("%s: %w", subjects[i].name, err)
 			}
 			run.Seconds += time.Since(begun).Seconds()
 		}
 	}
-	for i, s := range subjects {
-		if s.check != nil {
-			runs[i].Checks = s.check(runs[i])
-		}
-	}
-	return runs, nil
+	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/bellwether-go/bellwether/bench/internal/host"
 	"github.com/bellwether-go/bellwether/bench/report"
 )
@@ -25,10 +23,9 @@ var peerModules = []string{
 	"golang.org/x/oauth2",
 }
 
-func theseVersions(ctx context.Context, client redis.UniversalClient) (report.Versions, error) {
-	v := host.Versions(ctx, peerModules)
-	info, err := client.Info(ctx, "server").Result()
-	v.Redis = host.Field(info, "redis_version")
+func theseVersions(ctx context.Context, redisURL string) (v report.Versions, err error) {
+	v = host.Versions(ctx, peerModules)
+	v.Redis, _, err = host.Redis(ctx, redisURL)
 	return v, err
 }
 

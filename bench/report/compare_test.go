@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ func TestCompareLastLine(t *testing.T) {
 		want     string
 	}{
 		{[]float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, "not worse"},
-		{[]float64{1, 2, 3}, []float64{10, 20, 30}, "not worse, as far as can be told: 1 metric has too few rounds"},
+		{[]float64{1, 2, 3}, []float64{10, 20, 30}, "not worse, as far as can be told: 1 metric has too few rounds to judge (run both with --rounds 4)"},
 		{[]float64{1, 2, 3, 4}, []float64{10, 20, 30, 40}, "WORSE: 1 metric is worse"},
 	} {
 		text := comparison(t, Compare(of("ms", Less, tc.old...), of("ms", Less, tc.new...), CompareOptions{}))
@@ -207,5 +208,33 @@ func TestWriteComparison(t *testing.T) {
 	golden(t, "comparison.txt", text)
 	if last := "WORSE: 1 metric is worse, 1 invariant breaks, 1 run is missing\n"; !strings.HasSuffix(text, "\n"+last) {
 		t.Errorf("the last line is not the verdict:\n%s", text)
+	}
+}
+
+// TestCompareJSON: it says what the text says, and needs no number that JSON has not got.
+func TestCompareJSON(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		old, new []float64
+		want     string
+	}{
+		{"worse", []float64{1, 2, 3, 4}, []float64{10, 20, 30, 40}, `"ok":false,"verdict":"WORSE: 1 metric is worse"`},
+		{"worse, its median", []float64{1, 2, 3, 4}, []float64{10, 20, 30, 40}, `"old":2.5,"new":25,"old_rounds":4,"new_rounds":4,"ratio":10`},
+		{"too few rounds", []float64{1, 2}, []float64{3, 4}, `"need_rounds":4,"verdict":"too few rounds"`},
+		{"from 0", []float64{0, 0, 0, 0}, []float64{1, 1, 1, 1}, `"new_rounds":4,"p":`},
+		{"no new value", []float64{1, 2}, nil, `"old":1.5,"old_rounds":2,"new_rounds":0,"p":1`},
+	} {
+		b, err := json.Marshal(Compare(of("ms", Less, tc.old...), of("ms", Less, tc.new...), CompareOptions{}))
+		if err != nil || !strings.Contains(string(b), tc.want) {
+			t.Errorf("%s: %v: no %s in\n%s", tc.name, err, tc.want, b)
+		}
+	}
+}
+
+// TestCompareTooFew: each metric that could not be judged says what would.
+func TestCompareTooFew(t *testing.T) {
+	text := comparison(t, Compare(of("ms", Less, 1, 2), of("ms", Less, 3, 4, 5), CompareOptions{}))
+	if want := "too few rounds to judge: 2; run with --rounds 4"; !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
 	}
 }

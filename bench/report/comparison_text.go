@@ -52,6 +52,9 @@ func (c Comparison) writeHead(b *strings.Builder) {
 		r    Report
 	}{{"old", c.Old}, {"new", c.New}} {
 		writeWrapped(b, "", fmt.Sprintf("%s: %s, %v; %v", side.name, side.r.Started.UTC().Format("2006-01-02 15:04 UTC"), side.r.Versions, side.r.Machine))
+		if side.r.Incomplete != "" {
+			writeWrapped(b, "", fmt.Sprintf("The %s report is INCOMPLETE: %s", side.name, clean(side.r.Incomplete)))
+		}
 	}
 }
 
@@ -90,7 +93,7 @@ func (d Delta) words() string {
 	case Worsened:
 		return "WORSE"
 	case TooFew:
-		return fmt.Sprintf("too few rounds: %d each are needed", d.Need)
+		return fmt.Sprintf("too few rounds to judge: %d; run with --rounds %d", min(len(d.Old), len(d.New)), d.Need)
 	}
 	return string(d.Verdict)
 }
@@ -119,6 +122,16 @@ func (c Comparison) tally() string {
 	return text
 }
 
+// need is how many rounds judge what has too few; 0 when nothing has.
+func (c Comparison) need() (n int) {
+	for _, d := range c.Deltas {
+		if d.Verdict == TooFew {
+			n = max(n, d.Need)
+		}
+	}
+	return n
+}
+
 // verdict is the last line.
 func (c Comparison) verdict() string {
 	if err := c.Err(); err != nil {
@@ -135,6 +148,9 @@ func (c Comparison) verdict() string {
 	} {
 		if n := c.count(u.verdict); n > 0 {
 			unsure = append(unsure, plural(n, u.one, u.many)+" "+u.what)
+		}
+		if n := c.need(); n > 0 && u.verdict == TooFew {
+			unsure[0] += fmt.Sprintf(" to judge (run both with --rounds %d)", n)
 		}
 	}
 	if len(unsure) > 0 {

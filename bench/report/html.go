@@ -92,6 +92,7 @@ func hashSource(text string) string {
 func (r Report) facts() []fact {
 	m, v := r.Machine, r.Versions
 	all := []fact{
+		{"INCOMPLETE", r.Incomplete},
 		{"CPU", m.CPU},
 		{"CPUs", number(float64(m.CPUs))},
 		{"System", m.OS + "/" + m.Arch},

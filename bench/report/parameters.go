@@ -20,11 +20,22 @@ var dimensions = []dimension{
 	{"masters", func(p *Parameters) *int { return &p.Masters }},
 }
 
+// title is that of its axis.
+func (d dimension) title() string {
+	if d.name == "masters" {
+		return "masters (1: no Cluster)"
+	}
+	return d.name
+}
+
 func (d dimension) value(p Parameters) int { return *d.of(&p) }
 
 // without returns p with the dimension left open.
 func (d dimension) without(p Parameters) Parameters {
 	*d.of(&p) = 0
+	if d.name == "masters" && (p.Redis == "single" || p.Redis == "cluster") {
+		p.Redis = "" // the number says which of the two it is
+	}
 	return p
 }
 
@@ -76,7 +87,7 @@ func (p Parameters) String() string {
 	}
 	add(p.Callers != 0, "%s%s", plural(p.Callers, "caller", "callers"), each)
 	add(p.Tokens != 0, "%s", plural(p.Tokens, "token", "tokens"))
-	add(p.Masters != 0, "%s", plural(p.Masters, "Cluster master", "Cluster masters"))
+	add(p.Masters != 0, "%s", plural(p.Masters, "Redis master", "Redis masters"))
 	add(p.Rate != 0, "%s arrivals a second", number(p.Rate))
 	add(p.Seconds != 0, "for %v", p.lasts())
 	add(p.LatencyMS != 0, "provider takes %v", p.latency())

@@ -260,9 +260,13 @@ func (p *plot) fill() {
 	}
 }
 
+// decades is how far sizes may lie apart on a linear axis, on which what grows in
+// proportion is a straight line: more than two powers of ten need a logarithmic one.
+const decades = 100
+
 // growthPlot draws a metric against what grows; nil when there are no values.
 func (r Report) growthPlot(b block, metric Metric) *plot {
-	p := &plot{X: axis{Title: b.grows.name + ", log scale", Log: true}}
+	p := &plot{}
 	var all []float64
 	for _, run := range b.runs {
 		x := float64(b.grows.value(run.Parameters))
@@ -298,17 +302,26 @@ func (r Report) growthPlot(b block, metric Metric) *plot {
 		title += ", " + unit
 	}
 	p.Y = valueAxis(title, wide(all), all)
-	p.X.From, p.X.To = p.At[0]/1.15, p.At[len(p.At)-1]*1.15
-	p.growthTicks()
+	p.growthAxis(b.grows.title())
 	return p
 }
 
-// growthTicks sets a tick at each measured place, but none so close to the one before
-// that their texts touch.
-func (p *plot) growthTicks() {
-	least := math.Pow(p.X.To/p.X.From, 0.09)
+// growthAxis fits the x axis to the measured places. Each has a tick, but none so close to
+// the one before that their texts touch.
+func (p *plot) growthAxis(title string) {
+	first, last := p.At[0], p.At[len(p.At)-1]
+	p.X.Title, p.X.Log = title, last > decades*first
+	place := func(x float64) float64 { return x }
+	margin := max(0.04*(last-first), 0.1)
+	p.X.From, p.X.To = first-margin, last+margin
+	if p.X.Log {
+		p.X.Title += ", log scale"
+		p.X.From, p.X.To = first/1.15, last*1.15
+		place = math.Log
+	}
+	least := 0.09 * (place(p.X.To) - place(p.X.From))
 	for i, x := range p.At {
-		if i == 0 || x >= least*p.X.Ticks[len(p.X.Ticks)-1] {
+		if i == 0 || place(x)-place(p.X.Ticks[len(p.X.Ticks)-1]) >= least {
 			p.X.tick(x)
 		}
 	}

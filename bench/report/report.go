@@ -26,7 +26,9 @@ type Report struct {
 	Seconds  float64   `json:"seconds"` // of the whole run
 	Machine  Machine   `json:"machine"`
 	Versions Versions  `json:"versions"`
-	Runs     []Run     `json:"runs"`
+	// Incomplete says why the run ended before all was measured; blank when all was.
+	Incomplete string `json:"incomplete,omitempty"`
+	Runs       []Run  `json:"runs"`
 }
 
 // A Machine is what was measured on.
@@ -75,13 +77,13 @@ type Parameters struct {
 	Replicas  int     `json:"replicas,omitempty"`
 	Callers   int     `json:"callers,omitempty"` // in each replica
 	Tokens    int     `json:"tokens,omitempty"`
-	Masters   int     `json:"masters,omitempty"`    // of a Cluster
+	Masters   int     `json:"masters,omitempty"`    // of Redis: 1 is no Cluster
 	Rate      float64 `json:"rate,omitempty"`       // arrivals a second, in all
 	Seconds   float64 `json:"seconds,omitempty"`    // for which they arrive
 	LatencyMS float64 `json:"latency_ms,omitempty"` // of the provider
 	Profile   string  `json:"profile,omitempty"`
 	Rounds    int     `json:"rounds,omitempty"` // measured ones
-	Redis     string  `json:"redis,omitempty"`  // embedded, single, cluster, sentinel; yours: it was named
+	Redis     string  `json:"redis,omitempty"`  // embedded, single, cluster, sentinel; of one that was named "your single" and so on
 }
 
 // A Metric is one number of each round.

@@ -64,3 +64,23 @@ func TestTableHostile(t *testing.T) {
 		t.Errorf("control characters in %q", got)
 	}
 }
+
+// TestIncomplete: every form that people read says first that something was not measured.
+func TestIncomplete(t *testing.T) {
+	r := small()
+	r.Incomplete = "herd, interrupted\x1b"
+	want := "INCOMPLETE (herd, interrupted"
+	if got := table(t, r); !strings.Contains(got, "\n"+want) || strings.Contains(got, "\x1b") {
+		t.Errorf("no line begins with %q:\n%s", want, got)
+	}
+	var page bytes.Buffer
+	if err := WriteHTML(&page, r); err != nil || !strings.Contains(page.String(), "INCOMPLETE") {
+		t.Errorf("the page does not say so: %v", err)
+	}
+	if got := comparison(t, Compare(small(), r, CompareOptions{})); !strings.Contains(got, "The new report is INCOMPLETE: herd, interrupted") {
+		t.Errorf("the comparison does not say so:\n%s", got)
+	}
+	if got := table(t, small()); strings.Contains(got, "INCOMPLETE") {
+		t.Errorf("a whole report is called incomplete:\n%s", got)
+	}
+}

@@ -21,9 +21,14 @@ func (r Report) count(kind CheckKind) (hold, all int) {
 	return hold, all
 }
 
-// verdict says in a line what became of the checks.
+// verdict says in a line what became of the checks, and first whether something was not
+// measured.
 func (r Report) verdict() string {
-	return r.invariants() + "; " + r.bars() + "."
+	text := r.invariants() + "; " + r.bars() + "."
+	if r.Incomplete != "" {
+		text = "INCOMPLETE (" + clean(r.Incomplete) + "): " + text
+	}
+	return text
 }
 
 func (r Report) invariants() string {

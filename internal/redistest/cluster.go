@@ -1,9 +1,12 @@
 package redistest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,15 +15,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const clusterMasters = 3 // each with one replica
-
-// ClusterServers are the nodes of a Redis Cluster: three masters with a replica
-// each, on loopback. A dead master is replaced after about two seconds.
+// ClusterServers are the nodes of a Redis Cluster on loopback: three masters with a
+// replica each, unless the Config says otherwise. A dead master is replaced after
+// about two seconds.
 type ClusterServers struct {
-	// Nodes are the servers; the first three were made masters, the fourth to
-	// sixth their replicas, in this order. Failovers change the roles.
-	Nodes []*Server
-	cfg   Config
+	// Nodes are the servers; the first were made masters, the others their replicas,
+	// one of each master in the same order, then another one of each. Failovers change
+	// the roles.
+	Nodes    []*Server
+	cfg      Config
+	masters  int
+	replicas int // of each
 }
 
 // Cluster starts a cluster for the test, which it skips or fails as Need does.
@@ -33,10 +38,11 @@ func Cluster(t testing.TB, cfg Config) *ClusterServers {
 // StartCluster starts a cluster that a TestMain shares among tests: it takes two
 // seconds. Close ends it.
 func StartCluster(cfg Config) (*ClusterServers, error) {
-	nodes, err := startAll(2*clusterMasters, func(int) (*Server, error) {
+	c := &ClusterServers{cfg: cfg, masters: cmp.Or(cfg.Masters, 3), replicas: max(cmp.Or(cfg.Replicas, 1), 0)}
+	var err error
+	c.Nodes, err = startAll(c.masters*(1+c.replicas), func(int) (*Server, error) {
 		return startServer(cfg, cfg.clusterLines)
 	})
-	c := &ClusterServers{Nodes: nodes, cfg: cfg}
 	if err == nil {
 		err = c.form(context.Background())
 	}
@@ -65,8 +71,8 @@ func (c *ClusterServers) form(ctx context.Context) error {
 	ids := make([]string, len(c.Nodes))
 	for i, s := range c.Nodes {
 		err := s.do(ctx, func(n *redis.Client) error {
-			if i < clusterMasters {
-				lo, hi := slots*i/clusterMasters, slots*(i+1)/clusterMasters-1
+			if i < c.masters {
+				lo, hi := slots*i/c.masters, slots*(i+1)/c.masters-1
 				if err := n.ClusterAddSlotsRange(ctx, lo, hi).Err(); err != nil {
 					return err
 				}
@@ -88,9 +94,10 @@ func (c *ClusterServers) form(ctx context.Context) error {
 			return fmt.Errorf("redistest: cluster node %d: %w", i, err)
 		}
 	}
-	for i, s := range c.Nodes[clusterMasters:] {
+	for i, s := range c.Nodes[c.masters:] {
+		master := ids[i%c.masters]
 		err := poll("cluster: replica", startTimeout, func() error {
-			return s.do(ctx, func(n *redis.Client) error { return n.ClusterReplicate(ctx, ids[i]).Err() })
+			return s.do(ctx, func(n *redis.Client) error { return n.ClusterReplicate(ctx, master).Err() })
 		})
 		if err != nil {
 			return err
@@ -142,8 +149,14 @@ func (c *ClusterServers) whole(s *Server) error {
 				masters++
 			}
 		}
-		if masters != clusterMasters || len(replicas) != clusterMasters {
-			return fmt.Errorf("%d masters, of which %d have replicas", masters, len(replicas))
+		if masters != c.masters {
+			return fmt.Errorf("%d masters", masters)
+		}
+		if c.replicas == 0 {
+			return nil
+		}
+		if len(replicas) != c.masters || slices.ContainsFunc(slices.Collect(maps.Values(replicas)), func(n int) bool { return n != c.replicas }) {
+			return fmt.Errorf("%d of %d masters have replicas: %v", len(replicas), masters, replicas)
 		}
 		repl, err := n.Info(ctx, "replication").Result()
 		if err != nil {
@@ -152,8 +165,12 @@ func (c *ClusterServers) whole(s *Server) error {
 		if infoField(repl, "role") == "slave" && infoField(repl, "master_link_status") != "up" {
 			return errors.New("not linked with its master")
 		}
-		if infoField(repl, "role") == "master" && !strings.Contains(infoField(repl, "slave0"), "state=online") {
-			return errors.New("its replica is not in step")
+		if infoField(repl, "role") == "master" {
+			for i := range c.replicas {
+				if !strings.Contains(infoField(repl, "slave"+strconv.Itoa(i)), "state=online") {
+					return errors.New("its replica is not in step")
+				}
+			}
 		}
 		return nil
 	})

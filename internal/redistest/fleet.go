@@ -76,12 +76,13 @@ func closeAll(servers []*Server) {
 	}
 }
 
-// seedURL names the first address as host and the others as addr parameters.
+// seedURL names the first address as host and the others as addr parameters: one that
+// has no others by itself, since it is the parameter that tells a Cluster.
 func seedURL(cfg Config, addrs []string, query url.Values) string {
 	if query == nil {
 		query = url.Values{}
 	}
-	query["addr"] = addrs[1:]
+	query["addr"] = addrs[min(1, len(addrs)-1):]
 	u := url.URL{Scheme: "redis", Host: addrs[0], RawQuery: query.Encode()}
 	if cfg.Password != "" {
 		u.User = url.UserPassword("", cfg.Password)

@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -85,6 +86,44 @@ func TestCluster(t *testing.T) {
 	pids := pidsOf(s.Nodes)
 	s.Close()
 	wantGone(t, pids)
+}
+
+// TestClusterSizes: any number of masters, with or without replicas, share all slots.
+func TestClusterSizes(t *testing.T) {
+	t.Parallel()
+	for _, size := range []struct{ masters, replicas, nodes int }{{1, -1, 1}, {2, -1, 2}, {1, 2, 3}} {
+		t.Run(fmt.Sprintf("%d of %d", size.masters, size.nodes), func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Cluster(t, redistest.Config{Masters: size.masters, Replicas: size.replicas})
+			if len(s.Nodes) != size.nodes {
+				t.Fatalf("%d nodes, want %d", len(s.Nodes), size.nodes)
+			}
+			o, err := redis.ParseClusterURL(s.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(o.Addrs, s.Nodes[0].Addr()) {
+				t.Errorf("URL %s", s.URL())
+			}
+			c := redis.NewClusterClient(o)
+			defer c.Close()
+			used := map[*redistest.Server]bool{}
+			for i := range 16 {
+				key := fmt.Sprintf("k%d", i)
+				if err := c.Set(t.Context(), key, i, 0).Err(); err != nil {
+					t.Fatal(err)
+				}
+				master, err := s.Master(key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				used[master] = true
+			}
+			if len(used) != size.masters {
+				t.Errorf("%d masters serve, want %d", len(used), size.masters)
+			}
+		})
+	}
 }
 
 func TestSentinel(t *testing.T) {

@@ -27,6 +27,12 @@ type Config struct {
 	AOF bool
 	// Directives are further lines of redis.conf, e.g. "maxmemory 3mb".
 	Directives []string
+
+	// Masters are those of a Cluster; default 3. A dead one is replaced only where most
+	// of the others are left to vote: with 3 or more.
+	Masters int
+	// Replicas are those of each of these masters; default 1, negative: none.
+	Replicas int
 }
 
 // A Server is one redis-server process with a port and a folder of its own. Its

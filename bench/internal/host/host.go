@@ -1,9 +1,10 @@
-// Package host says what a measurement was made on and of: the machine, and the versions
-// of all that took part.
+// Package host says what a measurement was made on and of: the machine, the Redis, and the
+// versions of all that took part.
 package host
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/bellwether-go/bellwether/bench/report"
+	"github.com/bellwether-go/bellwether/redisstore"
 )
 
 const ourModule = "github.com/bellwether-go/bellwether"
@@ -99,6 +101,34 @@ func commit(ctx context.Context, build *debug.BuildInfo) (hash string, modified 
 	}
 	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain").Output()
 	return strings.TrimSpace(string(out)), err == nil && len(changed) > 0
+}
+
+// Redis asks a server for its version and its kind, as report.Parameters has it. Neither
+// says where it is.
+func Redis(ctx context.Context, url string) (version, kind string, err error) {
+	client, err := redisstore.Dial(url)
+	if err != nil {
+		return "", "", err
+	}
+	defer client.Close()
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil {
+		return "", "", err
+	}
+	return Field(info, "redis_version"), kindOf(url, Field(info, "redis_mode")), nil
+}
+
+// kindOf is the kind of a Redis by its URL, which alone tells of Sentinels, and by the mode
+// that the server tells.
+func kindOf(redisURL, mode string) string {
+	u, err := url.Parse(redisURL)
+	switch {
+	case err == nil && u.Query().Has("master_name"):
+		return "sentinel"
+	case mode == "cluster":
+		return "cluster"
+	}
+	return "single"
 }
 
 // Field returns the value of the first line "name: value" of a text.

@@ -3,6 +3,7 @@ package host
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,21 @@ func TestMachine(t *testing.T) {
 func TestMostResident(t *testing.T) {
 	if n := MostResident(); n < 1<<20 || n > 1<<40 {
 		t.Errorf("%d bytes", n)
+	}
+}
+
+func TestCPU(t *testing.T) {
+	before := CPU()
+	if runtime.GOOS == "linux" && before <= 0 {
+		t.Fatalf("%v of CPU until now", before)
+	}
+	for sum := uint64(1); runtime.GOOS == "linux" && CPU() == before; { // ends: it works all the time
+		for range 1 << 16 {
+			sum = sum*6364136223846793005 + 1
+		}
+	}
+	if after := CPU(); after < before {
+		t.Errorf("%v of CPU, %v before", after, before)
 	}
 }
 
@@ -63,6 +79,25 @@ func TestBytesOf(t *testing.T) {
 	for text, want := range map[string]int64{"12 kB": 12 << 10, "": 0, "many": 0} {
 		if got := bytesOf(text); got != want {
 			t.Errorf("%q is %d bytes, want %d", text, got, want)
+		}
+	}
+}
+
+// TestRedis: an unreachable server is an error without its password; kinds are told by URL
+// and by mode.
+func TestRedis(t *testing.T) {
+	if _, _, err := Redis(t.Context(), "redis://:hunter2@127.0.0.1:1"); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("unreachable: %v", err)
+	}
+	for _, c := range [][3]string{
+		{"redis://localhost", "standalone", "single"},
+		{"redis://localhost", "", "single"},
+		{"redis://localhost?addr=other:1", "cluster", "cluster"},
+		{"redis://localhost", "cluster", "cluster"},
+		{"redis://localhost?master_name=m&addr=other:1", "standalone", "sentinel"},
+	} {
+		if got := kindOf(c[0], c[1]); got != c[2] {
+			t.Errorf("%s in mode %q is %q, want %q", c[0], c[1], got, c[2])
 		}
 	}
 }
