@@ -11,7 +11,6 @@ import (
 	"github.com/bellwether-go/bellwether/provider/oauth"
 	"github.com/bellwether-go/bellwether/provider/providerfile"
 	"github.com/bellwether-go/bellwether/provider/zoho"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
 
@@ -94,7 +93,7 @@ func (a *addFlags) run(cmd *cobra.Command, s *settings) error {
 	case a.row.ClientID == "":
 		return &usageError{"no client id is given", "give --client-id, from the OAuth application's page at the provider"}
 	}
-	if _, err := s.ready(); err != nil { // before secrets are asked for and files written
+	if err := s.ready(); err != nil { // before secrets are asked for and files written
 		return err
 	}
 	file, entry, err := a.describe.entry(cmd, s, a.row.Provider)
@@ -110,7 +109,7 @@ func (a *addFlags) run(cmd *cobra.Command, s *settings) error {
 	if err := a.describe.write(s, file); err != nil {
 		return err
 	}
-	return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
+	return s.withRefresher(cmd, func(store refresh.Backend, r *refresh.Refresher) error {
 		t, err := store.Save(cmd.Context(), a.row)
 		if err != nil {
 			return a.conflict(err)
@@ -172,7 +171,7 @@ func (a *addFlags) conflict(err error) error {
 
 // report exchanges a grant code, or checks the credentials when asked to, and tells
 // what is stored.
-func (a *addFlags) report(cmd *cobra.Command, s *settings, store *redisstore.Store, r *refresh.Refresher, t bellwether.Token) error {
+func (a *addFlags) report(cmd *cobra.Command, s *settings, store refresh.Backend, r *refresh.Refresher, t bellwether.Token) error {
 	var failed error
 	if a.check || !t.GrantToken.IsZero() {
 		if _, failed = r.Get(cmd.Context(), t.ID, refresh.Want{}); failed == nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 func newDelete(s *settings) *cobra.Command {
@@ -23,7 +23,7 @@ the keyset does not open is deleted by its ID.`,
 		Args:              oneToken,
 		ValidArgsFunction: s.completeRows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withStore(cmd, func(store *redisstore.Store) error {
+			return s.withStore(cmd, func(store refresh.Backend) error {
 				t, err := find(cmd.Context(), store, args[0])
 				if errors.Is(err, bellwether.ErrUnreadable) {
 					t, err = bellwether.Token{ID: args[0]}, nil

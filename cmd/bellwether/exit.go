@@ -20,13 +20,13 @@ const (
 	exitUsage       = 2 // what was asked for or configured cannot be right
 	exitNotFound    = 3
 	exitSignIn      = 4 // only a new sign-in helps
-	exitUnavailable = 5 // Redis or the provider cannot be reached or cannot serve
+	exitUnavailable = 5 // a store or the provider cannot be reached or cannot serve, or is another's
 	exitThrottled   = 6 // try again later; the message says when
 )
 
 const exitCodesHelp = `Exit codes:
   0 ok    1 other    2 usage    3 not found    4 sign in again
-  5 Redis or provider unavailable    6 throttled (the message says until when)`
+  5 store or provider unavailable    6 throttled (the message says until when)`
 
 // A usageError is a command line or environment that cannot be right.
 type usageError struct{ what, hint string }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 )
 
@@ -22,7 +21,7 @@ var oneToken = oneArgument("which token? give its ID or user name")
 // withToken calls f with the row that the argument names and a Refresher, as
 // withRefresher does.
 func (s *settings) withToken(cmd *cobra.Command, arg string, f func(*refresh.Refresher, bellwether.Token) error) error {
-	return s.withRefresher(cmd, func(store *redisstore.Store, r *refresh.Refresher) error {
+	return s.withRefresher(cmd, func(store refresh.Backend, r *refresh.Refresher) error {
 		t, err := find(cmd.Context(), store, arg)
 		if err != nil {
 			return err
@@ -81,7 +80,7 @@ func ambiguous(ctx context.Context, store bellwether.Store, user string) error {
 // completeRows offers IDs and user names to the shell, where the store answers soon.
 func (s *settings) completeRows(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	const most, patience = 200, 2 * time.Second
-	if len(args) > 0 {
+	if len(args) > 0 || s.fresh() {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
@@ -94,7 +93,7 @@ func (s *settings) completeRows(cmd *cobra.Command, args []string, prefix string
 			found = append(found, cobra.CompletionWithDesc(word, about))
 		}
 	}
-	err := s.withStore(cmd, func(store *redisstore.Store) error {
+	err := s.withStore(cmd, func(store refresh.Backend) error {
 		for t, err := range store.List(ctx) {
 			if err != nil && !errors.Is(err, bellwether.ErrUnreadable) {
 				return err

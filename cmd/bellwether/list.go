@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
-	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 // listBlock is how many rows are aligned with each other, so that a million rows
@@ -28,7 +28,7 @@ A row that the keyset does not open is listed as unreadable, and the exit code i
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return s.withStore(cmd, func(store *redisstore.Store) error { return s.list(cmd, store) })
+			return s.withStore(cmd, func(store refresh.Backend) error { return s.list(cmd, store) })
 		},
 	}
 }

@@ -32,21 +32,28 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bellwether",
 		Short: "One replica leads the refresh, the herd follows",
-		Long: `bellwether keeps OAuth tokens in Redis for a fleet: of all replicas that want an
-expired token at once, one refreshes it and the others reuse the answer.
+		Long: `bellwether keeps OAuth tokens for a fleet: of all replicas that want an expired
+token at once, one refreshes it and the others reuse the answer.
 
-Start with "bellwether demo", which needs nothing. For real work:
+Start with "bellwether demo". On one machine nothing else is needed; tokens are kept in
+the state folder of the user:
 
-  bellwether keys new --keyset keyset.json
-  export BELLWETHER_KEYSET=keyset.json BELLWETHER_REDIS=redis://localhost:6379
   bellwether add --provider zoho --dc eu --client-id 1000.ABC --user bot@example.com \
       --client-secret-file secret.txt --grant-code-file -
   curl -H "$(bellwether get bot@example.com --header)" https://www.zohoapis.eu/crm/v8/org
+
+Replicas on several machines share a Redis and a keyset, and behind that Redis a durable
+store ("bellwether help stores"):
+
+  bellwether keys new --keyset keyset.json
+  export BELLWETHER_KEYSET=keyset.json BELLWETHER_REDIS=redis://localhost:6379
+  export BELLWETHER_DURABLE=mysql://user:password@db.example.com/tokens
 
 Environment, which a flag overrides:
   ` + envRedis + `       redis://[user:password@]host:6379/0, or rediss:// for TLS;
                          more hosts of a Cluster as ?addr=host:6379&addr=…;
                          Sentinels with ?master_name=NAME&addr=host:26379&addr=…
+  ` + envDurable + `     sqlite:///abs/tokens.db, mysql://…, file:///abs/sdk_tokens.txt
   ` + envKeyset + `      keyset file
   ` + envNamespace + `   separates installations on one Redis
   ` + envProviders + `   JSON file of providers beside Zoho
@@ -56,14 +63,15 @@ Environment, which a flag overrides:
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().BoolVar(&s.json, "json", false, "print JSON, one object a line")
-	addGroup(root, "See it work:", newDemo(), newBench())
+	addGroup(root, "See it work:", newDemo(), newBench(s))
 	tokens := []*cobra.Command{newAdd(s), newGet(s), newList(s), newShow(s), newRefresh(s), newRevoke(s), newDelete(s)}
 	for _, c := range tokens {
 		s.registerStore(c)
 	}
 	addGroup(root, "Tokens:", tokens...)
+	addGroup(root, "Zoho's SDKs:", newImport(s), newExport(s))
 	addGroup(root, "Set-up:", newKeys(s), newVersion(s))
-	root.AddCommand(newWorker())
+	root.AddCommand(newWorker(), newStoresTopic())
 	root.SetHelpCommandGroupID("Set-up:")
 	root.SetCompletionCommandGroupID("Set-up:")
 	return root

@@ -88,6 +88,8 @@ func TestScripts(t *testing.T) {
 			"capture":  cmdCapture,
 			"signal":   cmdSignal,
 			"waitfor":  cmdWaitFor,
+			"private":  cmdPrivate,
+			"sealed":   cmdSealed,
 		},
 	})
 }
@@ -132,6 +134,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("REDIS_URL", "redis://:"+redisPassword+"@"+st.redis.Addr())
 	env.Setenv("TOKEN_URL", st.idp.TokenURL())
 	env.Setenv("REVOKE_URL", st.idp.RevokeURL())
+	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("ODD", "\x1b[31mred\a")
 	env.Setenv(envTranscript, st.transcript)
 	env.Values[stageKey{}] = st
@@ -336,6 +339,8 @@ func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case len(args) == 2 && args[0] == "error": // TEXT: every command is answered so
 		m.SetError(args[1])
+	case len(args) == 1 && args[0] == "flush": // forgets everything
+		m.FlushAll()
 	case len(args) == 2 && args[0] == "cut": // ID: halves the sealed fields of the row
 		for _, key := range m.Keys() {
 			if !strings.HasSuffix(key, ":t:"+args[1]) {
@@ -349,7 +354,7 @@ func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Fatalf("no row %s", args[1])
 	default:
-		ts.Fatalf("usage: redis error TEXT | redis cut ID")
+		ts.Fatalf("usage: redis error TEXT | redis flush | redis cut ID")
 	}
 }
 

@@ -11,12 +11,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/bellwether-go/bellwether"
 	"github.com/bellwether-go/bellwether/provider/providerfile"
-	"github.com/bellwether-go/bellwether/redisstore"
 	"github.com/bellwether-go/bellwether/refresh"
 	"github.com/bellwether-go/bellwether/seal"
 )
@@ -27,11 +25,15 @@ const (
 	envKeyset    = "BELLWETHER_KEYSET"
 	envNamespace = "BELLWETHER_NAMESPACE"
 	envProviders = "BELLWETHER_PROVIDERS"
+	envDurable   = "BELLWETHER_DURABLE"
 )
 
 // settings are the flags that commands share.
 type settings struct {
 	redis, keyset, namespace, providers string
+	durableFlag                         string
+	state                               string
+	stateWait                           time.Duration
 
 	plaintext bool
 	json      bool
@@ -45,6 +47,9 @@ func (s *settings) registerStore(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.keyset, "keyset", "", keysetUsage)
 	f.StringVar(&s.redis, "redis", "", "`URL` of Redis, else $"+envRedis+", where a password is safer")
+	f.StringVar(&s.durableFlag, "durable", "", "`URL` of the durable store behind Redis, or env: that of $"+envDurable+", where a password is safer")
+	f.StringVar(&s.state, "state", "", "`folder` for tokens without a Redis (default $XDG_STATE_HOME/bellwether or ~/.local/state/bellwether)")
+	f.DurationVar(&s.stateWait, "state-wait", 5*time.Second, "how long to wait for another process that uses this folder")
 	f.StringVar(&s.namespace, "namespace", "", "`name` that separates installations on one Redis, else $"+envNamespace+`, else "default"`)
 	f.StringVar(&s.providers, "providers", "", "JSON `file` of providers beside Zoho, else $"+envProviders)
 	f.BoolVar(&s.plaintext, "insecure-plaintext", false, "store tokens unsealed: whoever reads Redis reads every token")
@@ -53,12 +58,10 @@ func (s *settings) registerStore(cmd *cobra.Command) {
 
 func (s *settings) redisURL() string      { return cmp.Or(s.redis, os.Getenv(envRedis)) }
 func (s *settings) keysetPath() string    { return cmp.Or(s.keyset, os.Getenv(envKeyset)) }
+func (s *settings) namespaceName() string { return cmp.Or(s.namespace, os.Getenv(envNamespace)) }
 func (s *settings) providersPath() string { return cmp.Or(s.providers, os.Getenv(envProviders)) }
 
 var (
-	errNoRedis = &usageError{"no Redis is given",
-		"start one (docker run -d -p 127.0.0.1:6379:6379 redis:8, or apt install redis-server), then " +
-			"export BELLWETHER_REDIS=redis://localhost:6379 or give --redis; `bellwether demo` needs none"}
 	errNoKeyset = &usageError{"no keyset is given",
 		"make one with `bellwether keys new --keyset keyset.json`, then export BELLWETHER_KEYSET=keyset.json or give --keyset; " +
 			"all replicas share that file (--insecure-plaintext stores tokens unsealed)"}
@@ -104,38 +107,9 @@ func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
 	l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
 }
 
-// ready returns what seals the rows, or says which setting is missing. It opens no
-// connection.
-func (s *settings) ready() (bellwether.Sealer, error) {
-	if s.redisURL() == "" {
-		return nil, errNoRedis
-	}
-	return s.sealer()
-}
-
-// withStore calls f with the store that the settings name.
-func (s *settings) withStore(cmd *cobra.Command, f func(*redisstore.Store) error) (err error) {
-	sealer, err := s.ready()
-	if err != nil {
-		return err
-	}
-	log := s.logger(cmd.ErrOrStderr())
-	redis.SetLogger(redisLog{log})
-	store, err := redisstore.Open(cmd.Context(), s.redisURL(), redisstore.Config{
-		Namespace: cmp.Or(s.namespace, os.Getenv(envNamespace)),
-		Sealer:    sealer,
-		Logger:    log,
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return f(store)
-}
-
 // withRefresher calls f with the store and a Refresher on it. However f ends, an
 // answer that is on its way from a provider is stored first.
-func (s *settings) withRefresher(cmd *cobra.Command, f func(*redisstore.Store, *refresh.Refresher) error) error {
+func (s *settings) withRefresher(cmd *cobra.Command, f func(refresh.Backend, *refresh.Refresher) error) error {
 	file, err := s.readProviders()
 	if err != nil {
 		return err
@@ -144,7 +118,7 @@ func (s *settings) withRefresher(cmd *cobra.Command, f func(*redisstore.Store, *
 	if err != nil {
 		return err
 	}
-	return s.withStore(cmd, func(store *redisstore.Store) error {
+	return s.withStore(cmd, func(store refresh.Backend) error {
 		cfg := refresh.Config{Providers: providers, Logger: s.logger(cmd.ErrOrStderr())}
 		if isTerminal(cmd.ErrOrStderr()) {
 			cfg.Observer = progress(cmd.ErrOrStderr())

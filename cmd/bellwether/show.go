@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/bellwether-go/bellwether/redisstore"
+	"github.com/bellwether-go/bellwether/refresh"
 )
 
 func newShow(s *settings) *cobra.Command {
@@ -16,7 +16,7 @@ func newShow(s *settings) *cobra.Command {
 		Args:              oneToken,
 		ValidArgsFunction: s.completeRows,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.withStore(cmd, func(store *redisstore.Store) error {
+			return s.withStore(cmd, func(store refresh.Backend) error {
 				t, err := find(cmd.Context(), store, args[0])
 				if err != nil {
 					return err

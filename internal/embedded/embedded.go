@@ -1,23 +1,29 @@
 // Package embedded is a Redis inside this process, for those who bring none.
 //
 // What holds: commands, scripts and messages work as redisstore needs them, and keys
-// expire. What does not: nothing outlives the process. A TTL moves in steps, so a key
+// expire. What does not: nothing outlives the process but by Save. A TTL moves in steps, so a key
 // can end early or late by one step: 10 ms while there are some hundred keys, more
 // when walking all keys takes longer than 2 % of that.
 //
-//	srv, err := embedded.Start()
+//	srv, err := embedded.Local() // or Start, for other processes too
 //	if err != nil { … }
 //	defer srv.Close()
-//	store, err := redisstore.Open(ctx, srv.URL(), cfg)
+//	client := srv.Client()
+//	defer client.Close()
+//	store, err := redisstore.New(ctx, client, cfg)
 package embedded
 
 import (
+	"context"
 	"crypto/rand"
+	"net"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // A Server is one miniredis. Its methods are safe for concurrent use.
@@ -42,7 +48,37 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-// URL is the redis:// URL of the server, with the password.
+// Local returns a server for this process alone, which listens nowhere: Client reaches
+// it, and URL is of no use.
+func Local() (*Server, error) {
+	s := &Server{mini: miniredis.NewMiniRedis(), stop: make(chan struct{})}
+	first, err := s.mini.Dial() // makes the server, which must be there before it is shared
+	if err != nil {
+		return nil, err
+	}
+	_ = first.Close()
+	s.wg.Go(s.expire)
+	return s, nil
+}
+
+// Client returns a client of a Local server, over connections in memory. Close it before
+// the server.
+func (s *Server) Client() *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: "127.0.0.1:6379", // never dialled
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			pipe, err := s.mini.Dial()
+			if err != nil {
+				return nil, err
+			}
+			return newConn(pipe), nil
+		},
+		ContextTimeoutEnabled:    true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// URL is the redis:// URL of a server that Start returned, with the password.
 func (s *Server) URL() string {
 	u := url.URL{Scheme: "redis", User: url.UserPassword("", s.password), Host: s.mini.Addr(), Path: "/0"}
 	return u.String()
