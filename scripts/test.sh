@@ -3,22 +3,22 @@
 # the seconds of each step. The public workflow runs exactly this.
 #
 # What is missing is installed on Debian and Ubuntu, as root or through sudo: a
-# redis-server binary, a C compiler and libc headers for the race detector, Chromium for
-# the page of the bench harness. Elsewhere the list is printed and the script exits 1. No
-# installed Redis service is used: the tests start servers of their own, on free loopback
-# ports, and end them.
+# redis-server and a mariadbd binary, a C compiler and libc headers for the race detector,
+# Chromium for the page of the bench harness. Elsewhere the list is printed and the script
+# exits 1. No installed service is used, and none is started: the tests start servers of
+# their own, on free loopback ports, and end them.
 #
-#   BELLWETHER_TEST_TIMEOUT   for each package's tests, default 240s
+#   BELLWETHER_TEST_TIMEOUT   for each package's tests, default 480s
 #   BELLWETHER_FUZZ_TIME      for each fuzz target, default 3s
 set -Eeuo pipefail
-export LC_ALL=C GOWORK=off
+export LC_ALL=C GOWORK=off PATH=$PATH:/usr/sbin # where Debian keeps mariadbd
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 ((BASH_VERSINFO[0] >= 5)) || {
 	echo "missing: bash 5 or newer (this is $BASH_VERSION)" >&2
 	exit 1
 }
 
-timeout=${BELLWETHER_TEST_TIMEOUT:-240s}
+timeout=${BELLWETHER_TEST_TIMEOUT:-480s}
 fuzz_time=${BELLWETHER_FUZZ_TIME:-3s}
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bellwether.XXXXXX")
@@ -84,10 +84,24 @@ at_least() {
 # missing prints, one per line, the Debian packages of what is not there.
 missing() {
 	command -v redis-server >/dev/null || echo redis-server
+	command -v mariadbd >/dev/null || echo mariadb-server
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || echo chromium
 	command -v "${CC:-gcc}" >/dev/null || echo gcc
 	echo '#include <stdlib.h>' | "${CC:-gcc}" -E -o /dev/null - 2>/dev/null || echo libc6-dev
 }
+
+# install is what root runs: a package that brings a service must not start it.
+# shellcheck disable=SC2016 # it is expanded there
+install='
+	set -e
+	policy=/usr/sbin/policy-rc.d
+	if [[ ! -e $policy ]]; then
+		trap "rm -f $policy" EXIT
+		printf "#!/bin/sh\nexit 101\n" >$policy
+		chmod +x $policy
+	fi
+	apt-get install -y -qq --no-install-recommends "$@"
+'
 
 prepare() {
 	command -v go >/dev/null || fail "missing: Go 1.26 or newer, see https://go.dev/dl"
@@ -104,7 +118,7 @@ prepare() {
 		fi
 		echo "installing: ${want[*]}"
 		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
-		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${want[@]}"
+		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive bash -c "$install" install "${want[@]}"
 	fi
 	version=$(redis-server --version | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
 	at_least 7.0 "$version" || fail "missing: redis-server 7.0 or newer (this is $version)"
@@ -192,6 +206,10 @@ test_peers() {
 	(cd bench/peers && go_test 3-peers ./...)
 }
 
+test_tools() {
+	(cd tools && go_test 4-tools ./...)
+}
+
 # folders_with NAME prints the packages whose tests have functions of that prefix.
 folders_with() {
 	grep -rlE --include='*_test.go' --exclude-dir=testdata "^func $1[A-Z]" . |
@@ -246,5 +264,6 @@ fi
 if [[ -f bench/peers/go.mod ]]; then
 	step "peers of the bench, a small run" test_peers
 fi
+step "tools: the plot is what was measured" test_tools
 step "fuzzing" fuzz
 step "benchmarks, once each" bench_once
