@@ -22,8 +22,10 @@
 // # Rooms
 //
 // This package imports only the standard library. Tokens live in a [Store]:
-// package redisstore keeps them in Redis, package memstore in memory. Package
-// refresh runs the protocol over a store that is also a backend. A [Provider]
+// package redisstore keeps them in Redis, package memstore in memory, packages
+// csvstore and sqlstore where Zoho's SDKs keep theirs. Package tier puts one of those, a
+// [Durable], behind Redis, so that a flushed Redis costs no sign-in. Package refresh runs
+// the protocol over a store that is also a backend. A [Provider]
 // (packages provider/zoho and provider/oauth) turns a token into a request and
 // an answer into a token, without I/O. Package seal seals what is stored.
 //

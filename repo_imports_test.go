@@ -24,6 +24,7 @@ type wall struct {
 const (
 	goRedis   = "github.com/redis/go-redis/v9"
 	redislock = "github.com/bsm/redislock"
+	flock     = "github.com/gofrs/flock"
 	tink      = "github.com/tink-crypto/tink-go/v2"
 	xsync     = "golang.org/x/sync"
 	xoauth2   = "golang.org/x/oauth2"
@@ -37,7 +38,10 @@ var walls = []wall{
 	{pkg: "lock", own: []string{".", "internal/..."}, other: []string{goRedis, redislock}},
 	{pkg: "redisstore", own: []string{".", "lock", "internal/..."}, other: []string{goRedis, xsync}},
 	{pkg: "redisstore/...", own: []string{".", "internal/..."}, other: []string{goRedis}},
+	{pkg: "tier", own: []string{".", "internal/..."}, other: []string{xsync}},
 	{pkg: "memstore", own: []string{".", "internal/..."}},
+	{pkg: "csvstore", own: []string{".", "internal/..."}, other: []string{flock}},
+	{pkg: "sqlstore", own: []string{".", "internal/..."}},
 	{pkg: "seal", own: []string{".", "internal/..."}, other: []string{tink}},
 	// providerfile is no provider: it makes them from a description.
 	{pkg: "provider/providerfile", own: []string{".", "provider/oauth", "provider/zoho", "internal/..."}},
@@ -54,7 +58,7 @@ var walls = []wall{
 		"provider/...", "storetest", "oauthtest", "internal/...", "bench/...",
 	}, other: []string{"*"}},
 	{pkg: "cmd/...", own: []string{
-		".", "refresh", "lock", "redisstore/...", "memstore", "seal",
+		".", "refresh", "lock", "redisstore/...", "tier", "csvstore", "sqlstore", "memstore", "seal",
 		"provider/...", "storetest", "oauthtest", "internal/...", "bench/...",
 	}, other: []string{"*"}},
 	{pkg: "examples/...", own: []string{
@@ -147,6 +151,8 @@ var lightCore = map[string][]string{
 	"refresh":    {xsync, xoauth2},
 	"lock":       append([]string{redislock}, goRedisTree...),
 	"redisstore": append([]string{redislock, xsync}, goRedisTree...),
+	"csvstore":   {flock, "golang.org/x/sys"},
+	"sqlstore":   {},
 }
 
 // goRedisTree is the Redis client with what it brings itself.

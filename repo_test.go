@@ -241,6 +241,8 @@ var directRequires = map[string]string{
 	"github.com/HdrHistogram/hdrhistogram-go": "bench: percentiles without keeping every sample",
 	"github.com/alicebob/miniredis/v2":        "tests, demo and bench: a Redis in process",
 	"github.com/bsm/redislock":                "lock: obtain, refresh and release on one key",
+	"github.com/go-sql-driver/mysql":          "command and tests: the driver of MySQL and MariaDB under sqlstore",
+	"github.com/gofrs/flock":                  "csvstore: a file lock that ends with its process, on every system",
 	"github.com/google/go-cmp":                "tests: readable differences",
 	"github.com/redis/go-redis/v9":            "redisstore, lock: the Redis client, Cluster and Sentinel included",
 	"github.com/rogpeppe/go-internal":         "tests: testscript drives the command from outside",
@@ -249,6 +251,7 @@ var directRequires = map[string]string{
 	"golang.org/x/oauth2":                     "refresh: the TokenSource type that users already hold",
 	"golang.org/x/perf":                       "bench: the significance of differences, as benchstat judges it",
 	"golang.org/x/sync":                       "refresh: singleflight, one join per replica and row",
+	"modernc.org/sqlite":                      "command and tests: the driver of SQLite under sqlstore, without C",
 }
 
 func TestRepoRequires(t *testing.T) {
