@@ -348,7 +348,7 @@ func TestDurableAway(t *testing.T) {
 
 func awaitCopied(t *testing.T, ts tiers) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ts.Pending() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ts.Pending() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the row is not copied")
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bellwether-go/bellwether/internal/mariadbtest"
@@ -23,9 +24,10 @@ type desk struct {
 // run wants the exit code 0 and returns standard output.
 func (d *desk) run(args ...string) string {
 	d.t.Helper()
-	var out, errs bytes.Buffer
+	var out bytes.Buffer
+	var errs lockedBuffer // the log is written beside the command
 	code := run(d.t.Context(), args, strings.NewReader(""), &out, &errs)
-	d.printed.Write(errs.Bytes())
+	d.printed.WriteString(errs.String())
 	if args[0] != "get" {
 		d.printed.Write(out.Bytes())
 	}
@@ -33,6 +35,24 @@ func (d *desk) run(args ...string) string {
 		d.t.Fatalf("bellwether %s: exit code %d\n%s", args[0], code, &errs)
 	}
 	return strings.TrimSpace(out.String())
+}
+
+// A lockedBuffer takes what goroutines write, as a file does.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestFlushedRedis: with a durable store behind it a Redis may forget everything, and
