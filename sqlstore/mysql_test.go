@@ -28,6 +28,7 @@ func TestMariaDB(t *testing.T) {
 		return p
 	}
 	h := harness(true, ours)
+	h.Rows = 1_000
 	t.Run("Store", func(t *testing.T) { storetest.Run(t, h) })
 	t.Run("Durable", func(t *testing.T) { storetest.Durable(t, h) })
 	t.Run("Adoption", func(t *testing.T) { runAdoptions(t, ours) })
